@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The data sets: classes, colours, label numbers, splits."""
+
+import dataclasses
+import functools
+import importlib.resources
+import json
+import pathlib
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from panpipe.model import errors, labels
+
+
+@dataclasses.dataclass(frozen=True)
+class Category:
+    """Describes one class.
+
+    Attributes:
+      id: class id inside panpipe (the channel of the semantic head).
+      name: as the data set calls it.
+      color: (red, green, blue), 0 .. 255.
+      is_thing: its objects are told apart.
+      official_id: class id in the official evaluator's files.
+    """
+
+    id: int
+    name: str
+    color: tuple[int, int, int]
+    is_thing: bool
+    official_id: int
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetSpec:
+    """States what the jobs must know of a data set.
+
+    Attributes:
+      name: key in configurations, for example 'cityscapes_panoptic'.
+      layout: official folder layout of the raw files, 'cityscapes' or 'coco'.
+      labels: label numbers.
+      categories: every class but void, ascending by id.
+      splits: split name → images of the full official split (0 where unknown).
+      official_void: class id that official files use for void.
+    """
+
+    name: str
+    layout: str
+    labels: labels.LabelSpec
+    categories: tuple[Category, ...]
+    splits: Mapping[str, int]
+    official_void: int = 0
+
+    @functools.cached_property
+    def from_official(self) -> Mapping[int, Category]:
+        """Category by the official evaluator's class id."""
+        return types.MappingProxyType({c.official_id: c for c in self.categories})
+
+    @functools.cached_property
+    def by_id(self) -> Mapping[int, Category]:
+        """Category by panpipe's class id."""
+        return types.MappingProxyType({c.id: c for c in self.categories})
+
+    def to_official(self) -> np.ndarray:
+        """Returns official class ids by class id, void elsewhere: int32 [max(num_classes, ignore_label + 1)]."""
+        table = np.full(self.labels.thing_table().shape, self.official_void, np.int32)
+        for category in self.categories:
+            table[category.id] = category.official_id
+        return table
+
+    def palette(self) -> np.ndarray:
+        """Returns uint8 [max(num_classes, ignore_label + 1), 3]: colour by class id, black for void."""
+        table = np.zeros((len(self.labels.thing_table()), 3), np.uint8)
+        for category in self.categories:
+            table[category.id] = category.color
+        return table
+
+
+def _categories(entries: Sequence[Mapping[str, Any]]) -> tuple[Category, ...]:
+    return tuple(
+        Category(
+            e['id'], e['name'], (e['color'][0], e['color'][1], e['color'][2]), e['is_thing'], e['official_id']
+        )
+        for e in entries
+    )
+
+
+def _shipped(file: str) -> tuple[Category, ...]:
+    text = importlib.resources.files('panpipe.model').joinpath('categories', file).read_text()
+    return _categories(json.loads(text))
+
+
+def _spec(
+    name: str,
+    layout: str,
+    label_divisor: int,
+    ignore_label: int,
+    splits: Mapping[str, int],
+    official_void: int = 0,
+) -> DatasetSpec:
+    categories = _shipped(f'{name.removesuffix("_panoptic")}.json')
+    things = tuple(c.id for c in categories if c.is_thing)
+    spec = labels.LabelSpec(categories[-1].id + 1, things, label_divisor, ignore_label)
+    return DatasetSpec(name, layout, spec, categories, types.MappingProxyType(dict(splits)), official_void)
+
+
+SPECS: Mapping[str, DatasetSpec] = types.MappingProxyType(
+    {
+        spec.name: spec
+        for spec in (
+            _spec('cityscapes_panoptic', 'cityscapes', 1000, 255, {'train': 2975, 'val': 500, 'test': 1525}),
+            _spec('coco_panoptic', 'coco', 256, 0, {'train': 118287, 'val': 5000, 'test': 40670}),
+            _spec('ade20k_panoptic', 'ade20k', 1000, 0, {'train': 20210, 'val': 2000}, official_void=255),
+        )
+    }
+)
+
+
+def find(name: str) -> DatasetSpec:
+    """Finds a shipped data set by name, or reads a custom one from a JSON file.
+
+    The JSON file of a custom data set holds `layout` ('cityscapes' or 'coco'), `num_classes`,
+    `label_divisor`, `ignore_label` and `categories`, a list of objects with the fields of `Category`.
+
+    Raises:
+      errors.InputError: no data set has that name, or the file is not such a description.
+    """
+    if name in SPECS:
+        return SPECS[name]
+    if not name.endswith('.json'):
+        raise errors.InputError(
+            f'unknown data set {name!r}; it is one of {", ".join(SPECS)}, or the path of a .json description'
+        )
+    try:
+        facts = json.loads(pathlib.Path(name).read_text())
+        categories = _categories(sorted(facts['categories'], key=lambda entry: entry['id']))
+        things = tuple(c.id for c in categories if c.is_thing)
+        numbers = labels.LabelSpec(
+            facts['num_classes'], things, facts['label_divisor'], facts['ignore_label']
+        )
+        splits = types.MappingProxyType({'train': 0, 'val': 0, 'test': 0})
+        return DatasetSpec(name, facts['layout'], numbers, categories, splits, facts.get('official_void', 0))
+    except OSError as error:
+        raise errors.InputError(f'cannot read the data set description {name}: {error.strerror}') from error
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise errors.InputError(
+            f'{name} does not describe a data set ({type(error).__name__}: {error}); '
+            'it needs layout, num_classes, label_divisor, ignore_label and categories'
+        ) from error

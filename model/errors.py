@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user did wrong, told in one line."""
+
+
+class InputError(ValueError):
+    """Signals a user's mistake: its message says what is wrong, where, and how to cure it.
+
+    Jobs turn it into one line on standard error and exit status 2. Any other exception is a fault of the
+    program and keeps its traceback.
+    """

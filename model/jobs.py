@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The frame that every job shares: command line, quiet start, exit status."""
+
+import argparse
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+
+from panpipe.model import errors
+
+
+def parser(job: str, description: str, examples: Sequence[str]) -> argparse.ArgumentParser:
+    """Makes the argument parser of `panpipe JOB`, whose help ends with `examples`, one command a line."""
+    return argparse.ArgumentParser(
+        prog=f'panpipe {job}',
+        description=textwrap.dedent(description).strip(),
+        epilog='examples:\n' + '\n'.join(f'  {line}' for line in examples),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def run(job: str, body: Callable[[], None]) -> int:
+    """Runs the body of a job and returns its exit status: 0 done, 2 for a user's mistake.
+
+    A mistake (`InputError`) becomes one line on standard error. Anything else is a fault of the program: it
+    passes through, and Python exits with 1 and a traceback.
+    """
+    silence_tensorflow()
+    try:
+        body()
+    except errors.InputError as error:
+        print(f'panpipe {job}: error: {" ".join(str(error).split())}', file=sys.stderr)
+        return 2
+    return 0
+
+
+def silence_tensorflow() -> None:
+    """Keeps TensorFlow's start-up notes off the console; must run before TensorFlow is imported."""
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Per-pixel losses, their average over hard pixels, and the weighted total."""

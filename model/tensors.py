@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The four groups of arrays that travel between modules.
+
+They are NamedTuples, because those pass through `tf.data`, `tf.function`, `Strategy.run` and
+`keras.Model.call`. A field is a numpy array or a tensor; this module imports neither.
+"""
+
+from typing import Any, NamedTuple
+
+Array = Any
+
+
+class Sample(NamedTuple):
+    """One image with its annotation.
+
+    Attributes:
+      image_id: name without folder and extension.
+      image: uint8 [height, width, 3], RGB.
+      panoptic: int32 [height, width], or None where there is no annotation.
+    """
+
+    image_id: Array
+    image: Array
+    panoptic: Array | None
+
+
+class Targets(NamedTuple):
+    """What the heads should say of one image (or of a batch: one more leading axis).
+
+    Attributes:
+      semantic: int32 [height, width], class ids; void pixels hold the ignore label.
+      semantic_weight: float32 [height, width].
+      center: float32 [height, width], Gaussians at the instances' centres, 0 .. 1.
+      center_weight: float32 [height, width], 1 on every pixel but void and crowd.
+      offset: float32 [height, width, 2], (y, x) pixels from the pixel to its instance's centre.
+      offset_weight: float32 [height, width], 1 on thing pixels that are not crowd.
+    """
+
+    semantic: Array
+    semantic_weight: Array
+    center: Array
+    center_weight: Array
+    offset: Array
+    offset_weight: Array
+
+
+class Heads(NamedTuple):
+    """What the network says.
+
+    Attributes:
+      semantic_logits: float32 [batch, height, width, num_classes].
+      center_heatmap: float32 [batch, height, width, 1], linear, or None without an instance branch.
+      offset: float32 [batch, height, width, 2], (y, x) in pixels of this very resolution, or None.
+    """
+
+    semantic_logits: Array
+    center_heatmap: Array | None
+    offset: Array | None
+
+
+class Prediction(NamedTuple):
+    """What post-processing makes of the heads.
+
+    Attributes:
+      panoptic: int32 [batch, height, width], `semantic * label_divisor + instance`.
+      semantic: int32 [batch, height, width], class ids.
+      instance: int32 [batch, height, width], 1 + index of the pixel's centre, 0 on stuff.
+      score: float32 [batch, height, width], heat-map value of the pixel's centre, 0 on stuff.
+    """
+
+    panoptic: Array
+    semantic: Array
+    instance: Array
+    score: Array
