@@ -13,8 +13,8 @@ setuptools.setup(
     ],
     package_dir={f'panpipe.{room}': room for room in ROOMS},
     package_data={
-        'panpipe.model': ['categories/*.json', 'configs/*/*.textproto'],
+        'panpipe.model': ['categories/*.json', 'configs/**/*.textproto'],
         'panpipe.custom_ops': ['cc/*', '*.so'],
-        'panpipe.components': ['templates/*'],
+        'panpipe.pipelines': ['templates/*', 'official/*'],
     },
 )

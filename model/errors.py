@@ -8,3 +8,7 @@ class InputError(ValueError):
     Jobs turn it into one line on standard error and exit status 2. Any other exception is a fault of the
     program and keeps its traceback.
     """
+
+
+class JobError(RuntimeError):
+    """Signals that a job failed though nothing was wrong with its input: one line, exit status 1."""

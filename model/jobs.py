@@ -21,17 +21,17 @@ def parser(job: str, description: str, examples: Sequence[str]) -> argparse.Argu
 
 
 def run(job: str, body: Callable[[], None]) -> int:
-    """Runs the body of a job and returns its exit status: 0 done, 2 for a user's mistake.
+    """Runs the body of a job and returns its exit status: 0 done, 1 failed, 2 for a user's mistake.
 
-    A mistake (`InputError`) becomes one line on standard error. Anything else is a fault of the program: it
-    passes through, and Python exits with 1 and a traceback.
+    A mistake (`InputError`) or a foreseen failure (`JobError`) becomes one line on standard error. Anything
+    else is a fault of the program: it passes through, and Python exits with 1 and a traceback.
     """
     silence_tensorflow()
     try:
         body()
-    except errors.InputError as error:
+    except (errors.InputError, errors.JobError) as error:
         print(f'panpipe {job}: error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+        return 2 if isinstance(error, errors.InputError) else 1
     return 0
 
 

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints under DeepLab2's names: a network reads what DeepLab2 wrote, and the other way round.
+
+A variable's name is its place in the network, such as 'encoder/_stage4/_block6/_conv3_bn/_batch_norm/gamma'.
+"""
+
+import dataclasses
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from panpipe.model import errors
+
+_SUFFIX = '/.ATTRIBUTES/VARIABLE_VALUE'
+# Another trainer keeps the encoder here.
+_OTHER_ENCODER = 'backbone/_encoder/'
+# These layers are the only ones, beside those with numbers for names, that DeepLab2 writes without an underscore.
+_PLAIN = re.compile(r'\d+|convolution')
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What became of a network's variables; names without the checkpoint's suffix.
+
+    Attributes:
+      loaded: have the checkpoint's values.
+      skipped: were left alone because they were asked to be.
+      missing: are not in the checkpoint, and were left alone.
+    """
+
+    loaded: tuple[str, ...]
+    skipped: tuple[str, ...]
+    missing: tuple[str, ...]
+
+    def table(self) -> str:
+        """Writes the numbers of variables, one line for each part of the network."""
+        counts = {field: Counter(map(_root, getattr(self, field))) for field in ('loaded', 'skipped', 'missing')}
+        roots = sorted(set().union(*counts.values()))
+        width = max(map(len, roots), default=0)
+        lines = [''.ljust(width) + ''.join(field.rjust(9) for field in counts)]
+        for root in roots:
+            lines.append(root.ljust(width) + ''.join(f'{count[root]:9d}' for count in counts.values()))
+        return '\n'.join(lines)
+
+
+def restore(network: keras.Model, path: str | os.PathLike[str], *, skip: Sequence[str] = ()) -> Report:
+    """Gives a network the values of a checkpoint, by name.
+
+    Args:
+      network: built.
+      path: prefix of a checkpoint ('…/ckpt-60000'), or a folder, for the newest one in it. It may be panpipe's
+        or DeepLab2's, of a whole network or of an encoder only.
+      skip: parts of the network to leave alone, such as 'semantic_last_layer'.
+
+    Raises:
+      errors.InputError: there is no checkpoint, nothing in it fits by name, or a shape differs.
+    """
+    prefix = _prefix(os.fspath(path))
+    reader = _reader(prefix)
+    stored = {_canonical(name): name for name in reader.get_variable_to_shape_map()}
+    names: dict[str, list[str]] = {'loaded': [], 'skipped': [], 'missing': []}
+    found = []
+    for variable in network.weights:
+        name = key(variable)
+        fate = 'skipped' if _root(name) in skip else 'loaded' if name in stored else 'missing'
+        names[fate].append(name)
+        if fate == 'loaded':
+            _check_shape(name, variable, reader.get_variable_to_shape_map()[stored[name]], prefix)
+            found.append((variable, stored[name]))
+    if not found:
+        raise errors.InputError(
+            f'{prefix} has no variable of this network; give a checkpoint of the same backbone or network'
+        )
+    for variable, name in found:
+        variable.assign(reader.get_tensor(name))
+    return Report(**{fate: tuple(listed) for fate, listed in names.items()})
+
+
+def global_step(path: str | os.PathLike[str]) -> int:
+    """Returns the step that a checkpoint was written at, 0 where it does not say.
+
+    Args:
+      path: as for `restore`.
+
+    Raises:
+      errors.InputError: there is no checkpoint.
+    """
+    reader = _reader(_prefix(os.fspath(path)))
+    name = f'global_step{_SUFFIX}'
+    return int(reader.get_tensor(name)) if reader.has_tensor(name) else 0
+
+
+def tree(network: keras.Model) -> dict[str, tf.train.Checkpoint]:
+    """Returns the network's variables under the names that `tf.train.Checkpoint(**tree)` shall write."""
+    roots: dict[str, tf.Module] = {}
+    for variable in network.weights:
+        root, *path, leaf = key(variable).split('/')
+        node = roots.setdefault(root, tf.Module())
+        for name in path:
+            if not hasattr(node, name):
+                setattr(node, name, tf.Module())
+            node = getattr(node, name)
+        setattr(node, leaf, variable.value)
+    return roots
+
+
+def key(variable: keras.Variable) -> str:
+    """Returns a variable's name in checkpoints, without suffix."""
+    _, root, *path, leaf = variable.path.split('/')
+    inner = [name if _PLAIN.fullmatch(name) else f'_{name}' for name in path]
+    return '/'.join([root, *inner, leaf])
+
+
+def _root(name: str) -> str:
+    return name.split('/', 1)[0]
+
+
+def _canonical(name: str) -> str:
+    name = name.removesuffix(_SUFFIX)
+    if name.startswith(_OTHER_ENCODER):
+        return f'encoder/{name.removeprefix(_OTHER_ENCODER)}'
+    return name
+
+
+def _prefix(path: str) -> str:
+    if not tf.io.gfile.isdir(path):
+        return path
+    latest = tf.train.latest_checkpoint(path)
+    if latest is None:
+        raise errors.InputError(
+            f'{path} has no checkpoint (no file named checkpoint there); give a prefix such as {path}/ckpt-1000'
+        )
+    return latest
+
+
+def _reader(prefix: str) -> Any:
+    if not tf.io.gfile.exists(f'{prefix}.index'):
+        raise errors.InputError(
+            f'there is no checkpoint {prefix} ({prefix}.index is absent); give its folder, or its path without '
+            'the suffix .index'
+        )
+    try:
+        return tf.train.load_checkpoint(prefix)
+    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+        raise errors.InputError(f'cannot read the checkpoint {prefix}: {error}; copy it anew') from error
+
+
+def _check_shape(name: str, variable: keras.Variable, shape: Sequence[int], prefix: str) -> None:
+    if tuple(variable.shape) == tuple(shape):
+        return
+    cure = 'give the configuration that the checkpoint was trained with'
+    if 'last_layer' in _root(name):
+        kind = 'semantic' if name.startswith('semantic') else 'instance'
+        cure = f'or set model_options.restore_{kind}_last_layer_from_initial_checkpoint: false to leave it out'
+        cure = f'give a checkpoint of the same classes, {cure}'
+    raise errors.InputError(
+        f'{name} has shape {list(variable.shape)} here and {list(shape)} in {prefix}; {cure}'
+    )

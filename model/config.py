@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads experiment configurations: DeepLab2's text format, environment variables, overrides, checks.
+
+>>> experiment = loads('experiment_name: "first" train_dataset_options { batch_size: 8 }')
+>>> experiment.train_dataset_options.batch_size
+8
+>>> loads(dumps(experiment)) == experiment
+True
+
+The messages of `schema` and the checks of `constraints` are names of this module too: one import is enough.
+"""
+
+import os
+import pathlib
+from collections.abc import Sequence
+
+from panpipe.model import completion, errors, schema, scope, textproto
+from panpipe.model.constraints.data import check_eval_crop as check_eval_crop
+from panpipe.model.constraints.rules import advice as advice
+from panpipe.model.constraints.rules import check as check
+from panpipe.model.schema import AugmentationOptions as AugmentationOptions
+from panpipe.model.schema import BackboneOptions as BackboneOptions
+from panpipe.model.schema import DatasetOptions as DatasetOptions
+from panpipe.model.schema import DecoderOptions as DecoderOptions
+from panpipe.model.schema import DeeplabV3Options as DeeplabV3Options
+from panpipe.model.schema import DeeplabV3PlusOptions as DeeplabV3PlusOptions
+from panpipe.model.schema import EvaluatorOptions as EvaluatorOptions
+from panpipe.model.schema import Experiment as Experiment
+from panpipe.model.schema import HeadOptions as HeadOptions
+from panpipe.model.schema import InstanceOptions as InstanceOptions
+from panpipe.model.schema import LossOptions as LossOptions
+from panpipe.model.schema import LowLevelOptions as LowLevelOptions
+from panpipe.model.schema import ModelOptions as ModelOptions
+from panpipe.model.schema import PanopticDeeplabOptions as PanopticDeeplabOptions
+from panpipe.model.schema import SingleLossOptions as SingleLossOptions
+from panpipe.model.schema import SolverOptions as SolverOptions
+from panpipe.model.schema import TrainerOptions as TrainerOptions
+
+
+def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Experiment:
+    """Reads a configuration file and checks it.
+
+    Args:
+      path: text protobuf, as DeepLab2's configuration files.
+      overrides: 'field.of.fields=value' each; a repeated field takes comma-separated values.
+
+    Raises:
+      errors.InputError: the file cannot be read, parsed or completed, or its values contradict each other.
+    """
+    name = os.fspath(path)
+    try:
+        text = pathlib.Path(name).read_text(encoding='utf-8')
+    except OSError as error:
+        raise errors.InputError(
+            f'cannot read the configuration {name}: {error.strerror}; give the path of a .textproto file'
+        ) from error
+    except UnicodeDecodeError as error:
+        raise errors.InputError(
+            f'{name} is not text (byte {error.start} is not UTF-8); give the path of a .textproto file'
+        ) from error
+    experiment = loads(text, name, overrides)
+    try:
+        check(experiment)
+    except errors.InputError as error:
+        raise errors.InputError(f'{name}: {error}') from error
+    return experiment
+
+
+def loads(text: str, path: str = '<text>', overrides: Sequence[str] = ()) -> Experiment:
+    """Reads a configuration from `text`, as `load` but without `check`; `path` is what errors call it."""
+    experiment = _parse(text, path)
+    for entry in overrides:
+        experiment = completion.override(experiment, entry)
+    return completion.substitute(experiment, text, path)
+
+
+def dumps(experiment: Experiment) -> str:
+    """Writes what differs from the defaults as text protobuf."""
+    return textproto.dump(experiment)
+
+
+def _parse(text: str, path: str) -> Experiment:
+    while True:
+        try:
+            return textproto.parse(text, schema.Experiment, path)
+        except textproto.UnknownFieldError as error:
+            text = scope.accept(text, path, error)

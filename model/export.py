@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes a trained network as a SavedModel that takes image files and returns panoptic maps of their size."""
+
+import argparse
+import dataclasses
+import functools
+import importlib.metadata
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from panpipe.custom_ops import merge
+from panpipe.model import build, checkpoints, config, datasets, errors, evaluate, jobs, labels
+from panpipe.model.inputs import resize
+from panpipe.model.postprocess import restore
+
+_EXAMPLES = (
+    'panpipe export --config resnet50_os32.textproto --checkpoint runs/first --output exported',
+    'panpipe export --config c.textproto --checkpoint runs/first/ckpt-60000 --output exported --pure_tf',
+)
+# The place that TensorFlow Serving leaves to the exporter's own facts.
+_FACTS = os.path.join('assets.extra', 'panpipe.json')
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+    """Holds how an image is brought to the size of the network's input (`eval_dataset_options`)."""
+
+    crop_size: tuple[int, int]
+    min_size: tuple[int, ...]
+    max_size: tuple[int, ...]
+    factor: int
+
+
+class Server(tf.Module):
+    """Serves a network: image file in, panoptic map of the image's own size out."""
+
+    def __init__(
+        self,
+        network: keras.Model,
+        spec: labels.LabelSpec,
+        preprocessing: Preprocessing,
+        postprocessing: evaluate.Postprocessing,
+    ) -> None:
+        """Tracks the network's variables, so that `tf.saved_model.save` finds them."""
+        super().__init__()
+        self._network = network
+        self._weights = [v.value for v in network.weights]
+        self._spec, self._preprocessing, self._postprocessing = spec, preprocessing, postprocessing
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string, 'image_bytes')])
+    def serve(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns panoptic, semantic, instance int32 and score float32 [height, width] of an image file."""
+        return self._predict(tf.io.decode_image(image_bytes, channels=3, expand_animations=False))
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8, 'image')])
+    def serve_pixels(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the same for decoded pixels, uint8 [height, width, 3]."""
+        return self._predict(image)
+
+    def _predict(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+        height, width = tf.unstack(tf.shape(image)[:2])
+        given = self._preprocessing
+        placed, resized = resize.place(image, given.crop_size, given.min_size, given.max_size, given.factor)
+        heads = self._network(placed[None], training=False)
+        prediction = self._postprocessing.predict(heads, self._spec, *given.crop_size)
+        prediction = restore.original_size(prediction, resized, height, width)
+        return {name: value[0] for name, value in prediction._asdict().items()}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the job and returns its exit status."""
+    parser = jobs.parser('export', __doc__ or '', _EXAMPLES)
+    parser.add_argument('--config', required=True, help='experiment, a DeepLab2 .textproto file')
+    parser.add_argument(
+        '--checkpoint', required=True, help='checkpoint prefix, or folder (its newest checkpoint)'
+    )
+    parser.add_argument('--output', required=True, help='folder of the SavedModel; must not exist')
+    parser.add_argument(
+        '--pure_tf', action='store_true', help='do without the compiled op (TensorFlow Serving)'
+    )
+    parser.add_argument(
+        '--set',
+        action='append',
+        default=[],
+        metavar='FIELD=VALUE',
+        help='overrides a field of the configuration',
+    )
+    arguments = parser.parse_args(argv)
+    return jobs.run('export', functools.partial(_run, arguments))
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    experiment = config.load(arguments.config, arguments.set)
+    if os.path.exists(arguments.output):
+        raise errors.InputError(f'--output {arguments.output} exists; remove it or choose another folder')
+    network = build.network(experiment)
+    report = checkpoints.restore(network, arguments.checkpoint)
+    if report.missing:
+        raise errors.InputError(
+            f'{arguments.checkpoint} lacks {len(report.missing)} variables of this configuration, '
+            f'the first is {report.missing[0]}; is it the checkpoint of another --config?'
+        )
+    save(experiment, network, arguments.output, use_op=not arguments.pure_tf)
+    print(f'panpipe export: wrote {arguments.output}')
+
+
+def save(experiment: config.Experiment, network: keras.Model, output: str, *, use_op: bool) -> None:
+    """Writes the SavedModel of a network whole: aside first, then renamed.
+
+    Args:
+      experiment: gives pre- and post-processing.
+      network: with its trained weights.
+      output: folder that does not exist yet.
+      use_op: merge with the compiled op, if it is there and the configuration wants it.
+    """
+    options = experiment.eval_dataset_options
+    spec = datasets.find(options.dataset).labels
+    postprocessing = evaluate.Postprocessing.from_options(experiment.evaluator_options)
+    uses_op = use_op and postprocessing.use_op and merge.op_available()
+    server = Server(
+        network,
+        spec,
+        Preprocessing(
+            (options.crop_size[0], options.crop_size[1]),
+            options.min_resize_value,
+            options.max_resize_value,
+            options.resize_factor,
+        ),
+        dataclasses.replace(postprocessing, use_op=uses_op),
+    )
+    aside = f'{output.rstrip("/")}.partial'
+    shutil.rmtree(aside, ignore_errors=True)
+    signatures = {'serving_default': server.serve, 'pixels': server.serve_pixels}
+    tf.saved_model.save(server, aside, signatures=signatures)
+    facts = {
+        'dataset': options.dataset,
+        'config': config.dumps(experiment),
+        'uses_op': uses_op,
+        'version': importlib.metadata.version('panpipe'),
+    }
+    os.makedirs(os.path.join(aside, os.path.dirname(_FACTS)))
+    with open(os.path.join(aside, _FACTS), 'w') as file:
+        file.write(json.dumps(facts, indent=2) + '\n')
+    os.rename(aside, output)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

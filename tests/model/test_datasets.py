@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shipped data sets, and custom ones."""
+
+import json
+
+import pytest
+
+import shared
+from panpipe.model import datasets, errors
+
+
+def test_numbers_of_the_shipped_sets():
+    facts = {
+        name: (s.labels.num_classes, s.labels.ignore_label, s.labels.label_divisor, len(s.labels.thing_ids))
+        for name, s in datasets.SPECS.items()
+    }
+    assert facts == {
+        'cityscapes_panoptic': (19, 255, 1000, 8),
+        'coco_panoptic': (134, 0, 256, 80),
+        'ade20k_panoptic': (151, 0, 1000, 100),
+    }
+
+
+def test_official_ids_of_cityscapes():
+    spec = datasets.SPECS['cityscapes_panoptic']
+    ids = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]
+    assert spec.to_official()[:19].tolist() == ids
+    assert spec.to_official()[255] == 0
+    assert spec.from_official[26].name == 'car'
+    assert spec.palette()[13].tolist() == [0, 0, 142]
+
+
+def test_coco_equals_the_official_list():
+    official = json.loads((shared.sample('coco_formats') / 'panoptic_coco_categories.json').read_text())
+    ours = datasets.SPECS['coco_panoptic'].categories
+    assert [(c.official_id, c.name, list(c.color), c.is_thing) for c in ours] == [
+        (c['id'], c['name'], c['color'], bool(c['isthing'])) for c in official
+    ]
+
+
+def _description(tmp_path, **changes):
+    category = {'id': 1, 'name': 'cell', 'color': [255, 0, 0], 'is_thing': True, 'official_id': 7}
+    facts = {
+        'layout': 'coco',
+        'num_classes': 2,
+        'label_divisor': 256,
+        'ignore_label': 0,
+        'categories': [category],
+    }
+    path = tmp_path / 'cells.json'
+    path.write_text(json.dumps({**facts, **changes}))
+    return str(path)
+
+
+def test_custom_data_set(tmp_path):
+    spec = datasets.find(_description(tmp_path))
+    assert spec.labels.thing_ids == (1,)
+    assert spec.by_id[1].official_id == 7
+
+
+@pytest.mark.parametrize('changes', [{'label_divisor': 0}, {'categories': [{}]}, {'num_classes': 'many'}])
+def test_bad_descriptions_are_refused(tmp_path, changes):
+    with pytest.raises(errors.InputError, match='does not describe a data set'):
+        datasets.find(_description(tmp_path, **changes))
+
+
+def test_unknown_names_are_refused(tmp_path):
+    with pytest.raises(errors.InputError, match='one of cityscapes_panoptic, coco_panoptic'):
+        datasets.find('cityscape')
+    with pytest.raises(errors.InputError, match='No such file'):
+        datasets.find(str(tmp_path / 'none.json'))

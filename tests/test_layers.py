@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Imports point down the layers, and the core does without TensorFlow."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+ROOMS = ('model', 'pipelines', 'components', 'custom_ops')
+CORE = (
+    'panpipe.model.completion',
+    'panpipe.model.config',
+    'panpipe.model.constraints',
+    'panpipe.model.datasets',
+    'panpipe.model.errors',
+    'panpipe.model.jobs',
+    'panpipe.model.labels',
+    'panpipe.model.progress',
+    'panpipe.model.quality',
+    'panpipe.model.schema',
+    'panpipe.model.scope',
+    'panpipe.model.tensors',
+    'panpipe.model.textproto',
+)
+NETWORK = (
+    'panpipe.model.inputs',
+    'panpipe.model.layers',
+    'panpipe.model.backbones',
+    'panpipe.model.decoders',
+    'panpipe.model.losses',
+    'panpipe.model.postprocess',
+    'panpipe.custom_ops',
+)
+# What each layer may import of panpipe: itself and all above it in this list.
+LAYERS = (
+    CORE,
+    NETWORK,
+    tuple(f'panpipe.model.{name}' for name in ('network', 'build', 'checkpoints', 'solver')),
+    tuple(f'panpipe.model.{name}' for name in ('trainer', 'rundir', 'train', 'evaluate', 'export')),
+)
+RECORDS = ('panpipe.model.inputs.records',)
+MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob('*.py') if path.name != '__init__.py')
+
+
+def _name(path):
+    return 'panpipe.' + '.'.join(path.relative_to(ROOT).with_suffix('').parts)
+
+
+def _imports(path):
+    """Names the panpipe modules that a file imports, at the top or inside functions."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith('panpipe'))
+        elif isinstance(node, ast.ImportFrom) and (node.module or '').startswith('panpipe'):
+            yield from (f'{node.module}.{alias.name}' for alias in node.names)
+
+
+def _within(name, rooms):
+    return any(name == room or name.startswith(f'{room}.') for room in rooms)
+
+
+def _allowed(name):
+    if name.startswith('panpipe.components.'):
+        return (*CORE, 'panpipe.components')
+    if name.startswith('panpipe.pipelines.'):
+        loader = ('panpipe.custom_ops.library',) if 'predict' in name or 'inference' in name else ()
+        return (*CORE, *RECORDS, *loader, 'panpipe.pipelines')
+    for depth, layer in enumerate(LAYERS):
+        if _within(name, layer):
+            return tuple(room for lower in LAYERS[: depth + 1] for room in lower)
+    raise AssertionError(f'{name} is in no layer: add it to LAYERS')
+
+
+@pytest.mark.parametrize('path', MODULES, ids=_name)
+def test_imports_point_down(path):
+    allowed = _allowed(_name(path))
+    wrong = [name for name in _imports(path) if not _within(name, allowed)]
+    assert not wrong, f'{_name(path)} must not import {wrong}'
+
+
+@pytest.mark.parametrize('path', MODULES, ids=_name)
+def test_modules_stay_small(path):
+    lines = path.read_text().splitlines()
+    assert lines[0] == '# SPDX-License-Identifier: Apache-2.0'
+    assert len(lines) <= 300
+
+
+@pytest.mark.parametrize('path', MODULES, ids=_name)
+def test_no_layer_sees_a_configuration(path):
+    """Configuration stops at build.py, the solver, the losses' options and the jobs."""
+    name = _name(path)
+    if _within(name, ('panpipe.model.layers', 'panpipe.model.backbones', 'panpipe.model.decoders')):
+        assert 'panpipe.model.config' not in set(_imports(path))
+
+
+def test_the_core_does_without_tensorflow():
+    program = (
+        f'import importlib, sys\nfor name in {(*CORE, *RECORDS)!r}:\n'
+        '    importlib.import_module(name)\n'
+        "assert not {'tensorflow', 'keras', 'apache_beam', 'kfp'} & set(sys.modules), 'heavy import'"
+    )
+    subprocess.run([sys.executable, '-c', program], check=True)
