@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// The TensorFlow op over merge.h; rules.py holds the same checks of the attributes.
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <vector>
+
+#include "merge.h"
+#include "tensorflow/core/framework/op.h"
+#include "tensorflow/core/framework/op_kernel.h"
+#include "tensorflow/core/framework/shape_inference.h"
+#include "tensorflow/core/lib/core/threadpool.h"
+
+namespace panpipe {
+namespace {
+
+namespace tf = ::tensorflow;
+
+constexpr int64_t kSmallestBand = 1 << 17;  // pixels; less is not worth another thread
+
+REGISTER_OP("PanpipeMerge")
+    .Input("semantic: int32")
+    .Input("instance: int32")
+    .Output("panoptic: int32")
+    .Attr("thing_ids: list(int)")
+    .Attr("label_divisor: int")
+    .Attr("stuff_area_limit: int")
+    .Attr("void_label: int")
+    .SetShapeFn([](tf::shape_inference::InferenceContext* context) {
+      tf::shape_inference::ShapeHandle shape;
+      TF_RETURN_IF_ERROR(context->WithRank(context->input(0), 3, &shape));
+      TF_RETURN_IF_ERROR(context->Merge(shape, context->input(1), &shape));
+      context->set_output(0, shape);
+      return tf::OkStatus();
+    })
+    .Doc("Merges a semantic and an instance map [batch, height, width] into panoptic ids.");
+
+// Reads an attribute that must lie in [smallest, largest].
+tf::Status ReadAttribute(tf::OpKernelConstruction* context, const char* name, int64_t smallest, int64_t largest,
+                         int32_t* value) {
+  int64_t number;
+  TF_RETURN_IF_ERROR(context->GetAttr(name, &number));
+  if (number < smallest || number > largest) {
+    return tf::errors::InvalidArgument(name, " is ", number, "; it must be ", smallest, " .. ", largest);
+  }
+  *value = static_cast<int32_t>(number);
+  return tf::OkStatus();
+}
+
+tf::Status ReadRules(tf::OpKernelConstruction* context, MergeRules* rules) {
+  constexpr int64_t kMax = std::numeric_limits<int32_t>::max();
+  TF_RETURN_IF_ERROR(ReadAttribute(context, "label_divisor", 1, kMax, &rules->label_divisor));
+  TF_RETURN_IF_ERROR(ReadAttribute(context, "stuff_area_limit", 0, kMax, &rules->stuff_area_limit));
+  TF_RETURN_IF_ERROR(ReadAttribute(context, "void_label", 0, rules->largest_label(), &rules->void_label));
+  std::vector<int64_t> ids;
+  TF_RETURN_IF_ERROR(context->GetAttr("thing_ids", &ids));
+  for (const int64_t id : ids) {
+    if (id < 0 || id > rules->largest_label()) {
+      return tf::errors::InvalidArgument("a thing id is ", id, "; labels are 0 .. ", rules->largest_label());
+    }
+    rules->thing_ids.push_back(static_cast<int32_t>(id));
+  }
+  std::sort(rules->thing_ids.begin(), rules->thing_ids.end());
+  return tf::OkStatus();
+}
+
+class MergeOp : public tf::OpKernel {
+ public:
+  explicit MergeOp(tf::OpKernelConstruction* context) : tf::OpKernel(context) {
+    OP_REQUIRES_OK(context, ReadRules(context, &rules_));
+  }
+
+  void Compute(tf::OpKernelContext* context) override {
+    const tf::Tensor& semantic = context->input(0);
+    const tf::Tensor& instance = context->input(1);
+    OP_REQUIRES(context, semantic.dims() == 3 && semantic.shape() == instance.shape(),
+                tf::errors::InvalidArgument("semantic ", semantic.shape().DebugString(), " and instance ",
+                                            instance.shape().DebugString(),
+                                            " must both be [batch, height, width]"));
+    tf::Tensor* panoptic = nullptr;
+    OP_REQUIRES_OK(context, context->allocate_output(0, semantic.shape(), &panoptic));
+    if (semantic.NumElements() == 0) return;
+    Merge(context, semantic.flat<int32_t>().data(), instance.flat<int32_t>().data(), semantic.dim_size(0),
+          semantic.dim_size(1) * semantic.dim_size(2), panoptic->flat<int32_t>().data());
+  }
+
+ private:
+  void Merge(tf::OpKernelContext* context, const int32_t* semantic, const int32_t* instance, int64_t images,
+             int64_t pixels, int32_t* panoptic) const {
+    tf::thread::ThreadPool* pool = context->device()->tensorflow_cpu_worker_threads()->workers;
+    const int64_t wanted = std::min<int64_t>(pixels / kSmallestBand, pool->NumThreads());
+    const int64_t bands_per_image = std::max<int64_t>(wanted, 1);
+    std::vector<Band> bands(images * bands_per_image);
+    // The first pixel of a band; that of the next one is its end.
+    const auto first_pixel = [=](int64_t band) {
+      return band / bands_per_image * pixels + band % bands_per_image * pixels / bands_per_image;
+    };
+    const auto for_each_band = [&](const std::function<void(int64_t)>& work) {
+      pool->ParallelFor(bands.size(), /*cost_per_unit=*/pixels / bands_per_image,
+                        [&](int64_t begin, int64_t end) {
+                          for (; begin < end; ++begin) work(begin);
+                        });
+    };
+    for_each_band([&](int64_t i) { ReadBand(semantic, instance, first_pixel(i), first_pixel(i + 1), &bands[i]); });
+    int32_t label;
+    OP_REQUIRES(context, !FindBadLabel(bands.data(), bands.data() + bands.size(), rules_, &label),
+                tf::errors::InvalidArgument("a semantic label is ", label, "; it must be 0 .. ",
+                                            rules_.largest_label(), ", so that its panoptic ids fit into int32"));
+    for (Band* image = bands.data(); image != bands.data() + bands.size(); image += bands_per_image) {
+      NumberSegments(image, image + bands_per_image, rules_);
+    }
+    for_each_band([&](int64_t i) { WriteBand(bands[i], panoptic + first_pixel(i)); });
+  }
+
+  MergeRules rules_;
+};
+
+REGISTER_KERNEL_BUILDER(Name("PanpipeMerge").Device(tf::DEVICE_CPU), MergeOp);
+
+}  // namespace
+}  // namespace panpipe

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the merge of a semantic and an instance map has to know beside the two maps."""
+
+import dataclasses
+
+import tensorflow as tf
+
+INT32_MAX = 2**31 - 1
+
+
+class RuleError(tf.errors.InvalidArgumentError, ValueError):
+    """Refuses an argument of the merge, before or while a graph is built.
+
+    It is a `ValueError`, as for every misuse, and an `InvalidArgumentError`, as the op itself raises: a
+    caller catches either, whatever runs below.
+    """
+
+    def __init__(self, node_def: object, op: object, message: str) -> None:
+        super().__init__(node_def, op, message)
+
+
+def refuse(message: str) -> RuleError:
+    """Makes the error that says `message`."""
+    return RuleError(None, None, message)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """Holds the numbers of a merge.
+
+    >>> Rules(thing_ids=(13, 11), label_divisor=1000, stuff_area_limit=0, void_label=255).thing_ids
+    (11, 13)
+
+    Attributes:
+      thing_ids: semantic labels whose pixels are grouped by instance; kept ascending, each once.
+      label_divisor: a panoptic id is `label * label_divisor + k`, k from 0 to label_divisor - 1.
+      stuff_area_limit: a stuff class with this many pixels or fewer becomes void; 0 keeps every one.
+      void_label: label of pixels that belong to no segment.
+
+    Raises:
+      RuleError: a number is out of range.
+    """
+
+    thing_ids: tuple[int, ...]
+    label_divisor: int
+    stuff_area_limit: int
+    void_label: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'thing_ids', tuple(sorted({int(i) for i in self.thing_ids})))
+        if not 1 <= self.label_divisor <= INT32_MAX:
+            raise refuse(f'label_divisor is {self.label_divisor}; it must be 1 .. {INT32_MAX}')
+        if not 0 <= self.stuff_area_limit <= INT32_MAX:
+            raise refuse(f'stuff_area_limit is {self.stuff_area_limit}; it must be 0 .. {INT32_MAX}')
+        largest = self.largest_label
+        for name, label in (('void_label', self.void_label), *(('a thing id', i) for i in self.thing_ids)):
+            if not 0 <= label <= largest:
+                raise refuse(f'{name} is {label}; labels are 0 .. {largest} = 2^31 // label_divisor - 1')
+
+    @property
+    def largest_label(self) -> int:
+        """Largest label all of whose panoptic ids fit into int32."""
+        return (INT32_MAX + 1) // self.label_divisor - 1

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what the network says to a prediction: upsample, find centres, group, merge, restore the size."""
+
+from panpipe.model.postprocess.panoptic import panoptic
+from panpipe.model.postprocess.upsample import upsample
+
+__all__ = ['panoptic', 'upsample']

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gives every thing pixel the number of its nearest centre."""
+
+import tensorflow as tf
+
+from panpipe.model.postprocess import centers
+
+# Distances are held for this many (pixel, centre) pairs at a time: 2 MB of float32, which stay in the cache.
+_PAIRS = 2**19
+
+
+def group(
+    peak_map: tf.Tensor, offset: tf.Tensor, is_thing: tf.Tensor, *, keep_k_centers: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Assigns thing pixels to centres, image by image.
+
+    Args:
+      peak_map: float32 [batch, height, width], from `centers.peaks`.
+      offset: float32 [batch, height, width, 2], (y, x) from the pixel to its centre.
+      is_thing: bool [batch, height, width].
+      keep_k_centers: as `centers.positions`.
+
+    Returns:
+      instance: int32 [batch, height, width], 1 + index of the centre in row-major order; 0 on stuff, and
+        everywhere in an image without centres.
+      score: float32 [batch, height, width], peak value of that centre, else 0.
+
+    Source: Cheng et al., Panoptic-DeepLab (CVPR 2020), equation 1.
+    """
+
+    def group_image(maps: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        return _group_image(*maps, keep_k_centers)
+
+    return tf.map_fn(group_image, (peak_map, offset, is_thing), fn_output_signature=(tf.int32, tf.float32))
+
+
+def _group_image(
+    peak_map: tf.Tensor, offset: tf.Tensor, is_thing: tf.Tensor, keep_k_centers: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    center = centers.positions(peak_map, keep_k=keep_k_centers)
+    pixel = tf.where(is_thing & (tf.shape(center)[0] > 0))
+    target = tf.cast(pixel, tf.float32) + tf.gather_nd(offset, pixel)
+    index = nearest(target, tf.cast(center, tf.float32))
+    instance = tf.scatter_nd(pixel, index + 1, tf.shape(peak_map, tf.int64))
+    # Value 0 goes in front: what index 0, "no centre", looks up.
+    values = tf.concat([[0.0], tf.gather_nd(peak_map, center)], 0)
+    return instance, tf.gather(values, instance)
+
+
+def nearest(target: tf.Tensor, center: tf.Tensor) -> tf.Tensor:
+    """Finds the nearest centre of each target, the one of lowest index among equals.
+
+    The squared distance is (ty - cy) * (ty - cy) + (tx - cx) * (tx - cx), where every operation is rounded to
+    float32 on its own: no fused multiply-add, no square root. So any implementation gives the same index.
+
+    Args:
+      target: float32 [targets, 2], (y, x).
+      center: float32 [centres, 2], (y, x); may only be empty where `target` is.
+
+    Returns:
+      int32 [targets].
+    """
+    # The loop must run once and its body needs a centre, even where there are no targets.
+    center = tf.pad(center, ((0, tf.cast(tf.shape(center)[0] == 0, tf.int32)), (0, 0)))
+    step = tf.maximum(_PAIRS // tf.shape(center)[0], 1)
+    chunks = tf.maximum((tf.shape(target)[0] + step - 1) // step, 1)
+    found = tf.TensorArray(tf.int32, chunks, infer_shape=False, element_shape=[None])
+
+    def assign(i: tf.Tensor, found: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+        part = target[i * step : (i + 1) * step]
+        across = tf.square(part[:, 1, None] - center[None, :, 1])
+        distance = tf.square(part[:, 0, None] - center[None, :, 0]) + across
+        return i + 1, found.write(i, tf.argmin(distance, axis=1, output_type=tf.int32))
+
+    _, found = tf.while_loop(lambda i, _: i < chunks, assign, (0, found), parallel_iterations=1)
+    return found.concat()

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The op is built whole or not at all, and only when it has to be."""
+
+import os
+
+import pytest
+
+from panpipe.custom_ops import build, library
+from panpipe.model import errors
+
+
+def test_library_is_named_after_the_version_of_tensorflow(monkeypatch):
+    monkeypatch.setattr('tensorflow.__version__', '2.21.0-rc1')
+    assert library.path().name == '_panpipe_ops_tf2_21_0_rc1.so'
+
+
+def test_is_current_compares_with_the_newest_source(tmp_path, monkeypatch):
+    sources = tmp_path / 'cc'
+    sources.mkdir()
+    target = tmp_path / 'ops.so'
+    (sources / 'old.h').touch()
+    (sources / 'new.cc').touch()
+    monkeypatch.setattr(build, 'SOURCES', sources)
+    assert not build.is_current(target)
+    target.touch()
+    os.utime(sources / 'old.h', (0, 0))
+    os.utime(sources / 'new.cc', (2000, 2000))
+    os.utime(target, (3000, 3000))
+    assert build.is_current(target)
+    os.utime(sources / 'new.cc', (4000, 4000))
+    assert not build.is_current(target)
+
+
+def test_does_nothing_when_up_to_date(capsys):
+    if not library.available():
+        pytest.fail('the compiled op is missing: run `make op` first')
+    os.utime(library.path())
+    assert build.main([]) == 0
+    assert capsys.readouterr().out == f'{library.path().name} is up to date\n'
+
+
+def test_absent_compiler_is_told_in_one_line(monkeypatch, capsys):
+    monkeypatch.setenv('CXX', 'no-such-compiler')
+    assert build.main(['--force']) == 2
+    assert 'no C++ compiler no-such-compiler' in capsys.readouterr().err
+
+
+def test_failed_compilation_leaves_the_old_library(tmp_path, monkeypatch):
+    (tmp_path / 'broken.cc').write_text('this is no C++;\n')
+    monkeypatch.setattr(build, 'SOURCES', tmp_path)
+    target = tmp_path / 'ops.so'
+    target.write_text('old')
+    with pytest.raises(RuntimeError, match=r'broken\.cc'):
+        build.compile_library(target)
+    assert target.read_text() == 'old'
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['broken.cc', 'ops.so']
+
+
+def test_absent_folder_is_a_users_mistake(tmp_path):
+    with pytest.raises(errors.InputError, match='not writable'):
+        build.compile_library(tmp_path / 'absent' / 'ops.so')
