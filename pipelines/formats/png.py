@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PNG files, read and written whole."""
+
+import os
+
+import numpy as np
+from PIL import Image
+
+from panpipe.model import errors
+
+
+def save(path: str, pixels: np.ndarray) -> None:
+    """Saves uint8 [height, width] or [height, width, 3] aside and renames it.
+
+    A worker may be stopped at any moment, or do an image twice.
+    """
+    aside = f'{path}.{os.getpid()}.partial'
+    Image.fromarray(pixels).save(aside, 'PNG')
+    os.replace(aside, path)
+
+
+def load(path: str, mode: str) -> np.ndarray:
+    """Reads a PNG as uint8: mode 'RGB' gives [height, width, 3], mode 'L' gives [height, width].
+
+    Raises:
+      errors.InputError: the file is missing, damaged or of another mode.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode != mode:
+                raise errors.InputError(f'{path} has pixels of mode {image.mode}; it must be an {mode} PNG')
+            return np.array(image)
+    except FileNotFoundError as error:
+        raise errors.InputError(f'{path} is missing') from error
+    except (OSError, SyntaxError) as error:
+        raise errors.InputError(f'{path} cannot be decoded ({error}); is it cut short?') from error

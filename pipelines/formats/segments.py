@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Panoptic maps as COCO panoptic PNGs with lists of segments, there and back.
+
+Source: https://cocodataset.org/#format-data, section 4 (panoptic segmentation).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from panpipe.model import datasets, labels
+
+# Odd, so that multiplying by it modulo 2^24 gives every segment a colour of its own; these lie far apart.
+_COLOR_STEP = 0x9E3779
+
+
+def encode(panoptic: np.ndarray, spec: datasets.DatasetSpec) -> tuple[np.ndarray, tuple[labels.Segment, ...]]:
+    """Turns a panoptic map into official form.
+
+    Args:
+      panoptic: int32 [height, width], ids of `spec.labels`; void pixels belong to no segment.
+      spec: knows the official class ids.
+
+    Returns:
+      uint8 [height, width, 3], RGB, black where void, and the segments, ascending by panoptic id.
+
+    Raises:
+      ValueError: an id is of no class of the data set, and not void.
+    """
+    areas = np.bincount(panoptic.ravel())
+    present = np.flatnonzero(areas)
+    classes = present // spec.labels.label_divisor
+    is_segment = classes != spec.labels.ignore_label
+    wrong = [int(i) for i in classes[is_segment] if int(i) not in spec.by_id]
+    if wrong:
+        raise ValueError(f'class {wrong[0]} is not one of {spec.name}')
+    colors = np.zeros(len(areas), np.int64)
+    colors[present[is_segment]] = np.arange(1, is_segment.sum() + 1) * _COLOR_STEP % 2**24
+    found = tuple(
+        labels.Segment(int(colors[i]), spec.by_id[int(c)].official_id, int(areas[i]))
+        for i, c in zip(present[is_segment], classes[is_segment], strict=True)
+    )
+    return color(colors[panoptic]), found
+
+
+def color(ids: np.ndarray) -> np.ndarray:
+    """Writes segment ids, integer [height, width], as uint8 [height, width, 3]: R + 256 G + 65536 B."""
+    return np.ascontiguousarray(ids, '<u4').view(np.uint8).reshape(*ids.shape, 4)[..., :3]
+
+
+def classes(
+    colors: np.ndarray, found: Sequence[Mapping[str, Any]], class_of: Mapping[int, int], void: int
+) -> np.ndarray:
+    """Reads the class of every pixel from official form.
+
+    Args:
+      colors: uint8 [height, width, 3], RGB.
+      found: the annotation's `segments_info`.
+      class_of: the wanted number by `category_id`.
+      void: the number of pixels in no segment.
+
+    Returns:
+      int32 [height, width].
+    """
+    ids = colors[..., 0] + 256 * colors[..., 1].astype(np.int32) + 65536 * colors[..., 2].astype(np.int32)
+    table = np.full(ids.max(initial=0) + 1, void, np.int32)
+    for segment in found:
+        if segment['id'] < len(table):
+            table[segment['id']] = class_of[segment['category_id']]
+    return table[ids]
+
+
+def annotation(image_id: str | int, file_name: str, found: Sequence[labels.Segment]) -> dict[str, Any]:
+    """Makes the entry of one image in the JSON file."""
+    return {
+        'image_id': image_id,
+        'file_name': file_name,
+        'segments_info': [
+            {'id': s.id, 'category_id': s.category_id, 'area': s.area, 'iscrowd': int(s.is_crowd)}
+            for s in found
+        ],
+    }
+
+
+def document(annotations: Sequence[Mapping[str, Any]], spec: datasets.DatasetSpec) -> dict[str, Any]:
+    """Makes the content of the JSON file of a whole set of images."""
+    categories = [
+        {'id': c.official_id, 'name': c.name, 'isthing': int(c.is_thing), 'color': list(c.color)}
+        for c in spec.categories
+    ]
+    ordered = sorted(annotations, key=lambda entry: entry['file_name'])
+    return {'annotations': ordered, 'categories': categories}

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Panoptic maps survive the way into official form and back."""
+
+import doctest
+import json
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+from PIL import Image
+
+import synthetic
+from panpipe.model import datasets, errors
+from panpipe.pipelines.formats import cityscapes, coco, png, registry, segments
+
+SPECS = [datasets.SPECS[name] for name in ('cityscapes_panoptic', 'coco_panoptic')]
+
+
+@pytest.mark.parametrize('spec', SPECS, ids=lambda spec: spec.name)
+@hypothesis.given(st.integers(0, 2**32 - 1))
+def test_every_segment_gets_its_color_class_and_area(spec, seed):
+    panoptic = synthetic.panoptic_map(np.random.default_rng(seed), spec.labels)
+    colors, found = segments.encode(panoptic, spec)
+    ids = colors.astype(int) @ [1, 256, 65536]
+    np.testing.assert_array_equal(ids == 0, panoptic == spec.labels.void)
+    assert len({s.id for s in found}) == len(found) == len(np.unique(panoptic[panoptic != spec.labels.void]))
+    for segment in found:
+        assert 0 < segment.id < 2**24
+        one = panoptic[ids == segment.id]
+        assert len(one) == segment.area
+        assert set(one // spec.labels.label_divisor) == {spec.from_official[segment.category_id].id}
+        assert len(set(one)) == 1
+
+
+@hypothesis.given(st.integers(0, 2**32 - 1))
+def test_classes_come_back(seed):
+    spec = SPECS[0]
+    panoptic = synthetic.panoptic_map(np.random.default_rng(seed), spec.labels)
+    colors, found = segments.encode(panoptic, spec)
+    listed = segments.annotation('x', 'x.png', found)['segments_info']
+    class_of = {number: category.id for number, category in spec.from_official.items()}
+    classes = segments.classes(colors, listed, class_of, void=255)
+    np.testing.assert_array_equal(classes, panoptic // spec.labels.label_divisor)
+
+
+@hypothesis.given(st.integers(0, 2**24 - 1))
+def test_a_color_is_the_number_of_a_segment(number):
+    red, green, blue = segments.color(np.array([[number]]))[0, 0].tolist()
+    assert red + 256 * green + 65536 * blue == number
+
+
+def test_an_unknown_class_is_refused():
+    with pytest.raises(ValueError, match='class 134 is not one of coco_panoptic'):
+        segments.encode(np.array([[134 * 256]], np.int32), SPECS[1])
+
+
+def test_cityscapes_files(tmp_path):
+    for name in cityscapes.FOLDERS:
+        (tmp_path / name).mkdir()
+    panoptic = np.array([[0, 13001], [13002, 255000]], np.int32)
+    semantic = np.array([[0, 13], [13, 10]], np.int32)
+    entry = cityscapes.write(tmp_path, 'bonn_000001_000019_leftImg8bit', panoptic, semantic, SPECS[0])
+    assert entry['image_id'] == 'bonn_000001_000019'
+    assert [s['category_id'] for s in entry['segments_info']] == [7, 26, 26]
+    assert [s['area'] for s in entry['segments_info']] == [1, 1, 1]
+    ids = png.load(str(tmp_path / 'panoptic' / entry['file_name']), 'RGB').astype(int) @ [1, 256, 65536]
+    assert ids.ravel().tolist() == [*(s['id'] for s in entry['segments_info']), 0]
+    label_ids = png.load(str(tmp_path / 'semantic' / 'bonn_000001_000019.png'), 'L')
+    assert label_ids.tolist() == [[7, 26], [26, 23]]
+
+
+def test_coco_files(tmp_path):
+    (tmp_path / 'panoptic').mkdir()
+    panoptic = np.array([[0, 256 * 12 + 1, 133 * 256]], np.int32)
+    entry = coco.write(tmp_path, '000000000139', panoptic, panoptic // 256, SPECS[1])
+    assert (entry['image_id'], entry['file_name']) == (139, '000000000139.png')
+    assert [s['category_id'] for s in entry['segments_info']] == [13, 200]
+    assert [path.name for path in (tmp_path / 'panoptic').iterdir()] == ['000000000139.png']
+
+
+def test_the_document_is_ordered_and_lists_the_categories():
+    entries = [segments.annotation(i, f'{i}.png', ()) for i in (2, 1)]
+    document = json.loads(json.dumps(segments.document(entries, SPECS[1])))
+    assert [entry['image_id'] for entry in document['annotations']] == [1, 2]
+    assert document['categories'][0] == {'id': 1, 'name': 'person', 'isthing': 1, 'color': [220, 20, 60]}
+    assert len(document['categories']) == 133
+
+
+def test_the_layout_decides_the_format():
+    assert {spec.name: registry.of(spec) for spec in datasets.SPECS.values()} == {
+        'cityscapes_panoptic': 'cityscapes',
+        'coco_panoptic': 'coco',
+        'ade20k_panoptic': 'coco',
+    }
+
+
+def test_bad_pngs_are_named(tmp_path):
+    path = tmp_path / 'x.png'
+    with pytest.raises(errors.InputError, match=r'x\.png is missing'):
+        png.load(str(path), 'RGB')
+    Image.fromarray(np.zeros((50, 50), np.uint8)).save(path)
+    with pytest.raises(errors.InputError, match='mode L; it must be an RGB PNG'):
+        png.load(str(path), 'RGB')
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(errors.InputError, match='cannot be decoded'):
+        png.load(str(path), 'L')
+
+
+@pytest.mark.parametrize('module', [cityscapes, coco])
+def test_the_documented_examples_hold(module):
+    assert doctest.testmod(module).failed == 0

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The predict job on a real, if simple, SavedModel: the brighter the pixel, the more a car."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import synthetic
+from panpipe.custom_ops import library
+from panpipe.model import datasets, errors
+from panpipe.model.inputs import records
+from panpipe.pipelines import inference, predict, sources
+from panpipe.pipelines.formats import segments
+
+SPECS = {spec.layout: spec for spec in datasets.SPECS.values()}
+STUFF = {'cityscapes': 2, 'coco': 100}
+THING = {'cityscapes': 13, 'coco': 3}
+
+
+class Thresholds(tf.Module):
+    """Serves red > 127 as a thing, whose instance is told by green, all else as stuff."""
+
+    def __init__(self, spec):
+        super().__init__()
+        self._stuff, self._thing = STUFF[spec.layout], THING[spec.layout]
+        self._divisor = spec.labels.label_divisor
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string, 'image_bytes')])
+    def serve(self, image_bytes):
+        image = tf.cast(tf.io.decode_image(image_bytes, channels=3, expand_animations=False), tf.int32)
+        semantic = tf.where(image[..., 0] > 127, self._thing, self._stuff)
+        instance = tf.where(semantic == self._thing, image[..., 1] // 64 + 1, 0)
+        score = tf.cast(instance, tf.float32)
+        panoptic = semantic * self._divisor + instance
+        return {'panoptic': panoptic, 'semantic': semantic, 'instance': instance, 'score': score}
+
+
+@pytest.fixture(scope='module')
+def models(tmp_path_factory):
+    """Exports a model for each layout."""
+    folders = {}
+    for layout in THING:
+        folder = folders[layout] = tmp_path_factory.mktemp('models') / layout
+        model = Thresholds(SPECS[layout])
+        tf.saved_model.save(model, str(folder), signatures={'serving_default': model.serve})
+        (folder / 'assets.extra').mkdir(exist_ok=True)
+        facts = {'dataset': SPECS[layout].name, 'config': '', 'uses_op': False, 'version': '0'}
+        (folder / 'assets.extra' / 'panpipe.json').write_text(json.dumps(facts))
+    return folders
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Writes PNG images of several sizes into nested folders, and returns the folder."""
+    rng = np.random.default_rng(0)
+    for number, size in enumerate([(20, 30), (31, 17), (8, 40)]):
+        path = tmp_path / 'photos' / f'day{number % 2}' / f'{number:012d}.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8)).save(path)
+    (tmp_path / 'photos' / 'notes.txt').write_text('not an image')
+    return tmp_path / 'photos'
+
+
+def _expected(pixels, layout):
+    semantic = np.where(pixels[..., 0] > 127, THING[layout], STUFF[layout])
+    instance = np.where(semantic == THING[layout], pixels[..., 1] // 64 + 1, 0)
+    return semantic * SPECS[layout].labels.label_divisor + instance
+
+
+def _run(model, given, output, *more):
+    return predict.main(['--saved_model', str(model), '--input', str(given), '--output', str(output), *more])
+
+
+def _assert_predicted(folder, images, layout):
+    """Compares the files of `folder` with images, uint8 arrays by name."""
+    spec = SPECS[layout]
+    document = json.loads((folder / 'panoptic.json').read_text())
+    entries = {entry['file_name'].removesuffix('.png'): entry for entry in document['annotations']}
+    assert set(entries) == set(images)
+    assert {path.stem for path in (folder / 'panoptic').iterdir()} == set(images)
+    for name, pixels in images.items():
+        colors, found = segments.encode(_expected(pixels, layout), spec)
+        assert entries[name]['segments_info'] == segments.annotation(name, name, found)['segments_info']
+        np.testing.assert_array_equal(np.array(Image.open(folder / 'panoptic' / f'{name}.png')), colors)
+        if layout == 'cityscapes':
+            label_ids = np.array(Image.open(folder / 'semantic' / f'{name}.png'))
+            np.testing.assert_array_equal(label_ids == 26, pixels[..., 0] > 127)
+    assert (folder / 'semantic').exists() == (layout == 'cityscapes')
+
+
+def test_a_folder_of_images(models, photos, tmp_path, capsys):
+    assert _run(models['coco'], photos, tmp_path / 'out', '--format', 'coco') == 0
+    images = {path.stem: np.array(Image.open(path)) for path in photos.rglob('*.png')}
+    _assert_predicted(tmp_path / 'out', images, 'coco')
+    document = json.loads((tmp_path / 'out' / 'panoptic.json').read_text())
+    assert [entry['image_id'] for entry in document['annotations']] == [0, 1, 2]
+    told = capsys.readouterr()
+    assert 'wrote 3 predictions' in told.out
+    assert 'predict: 3/3' in told.err
+    assert {path.name for path in tmp_path.iterdir()} == {'photos', 'out'}
+
+
+def test_one_image(models, photos, tmp_path):
+    path = next(photos.rglob('*.png'))
+    assert _run(models['coco'], path, tmp_path / 'out') == 0
+    _assert_predicted(tmp_path / 'out', {path.stem: np.array(Image.open(path))}, 'coco')
+
+
+def test_a_split_of_a_raw_data_set(models, tmp_path):
+    raw = synthetic.toy(tmp_path / 'raw', images=6)
+    assert _run(models['cityscapes'], raw, tmp_path / 'out', '--split', 'val') == 0
+    entries = sources.module(SPECS['cityscapes']).list_images(raw, 'val', SPECS['cityscapes'])
+    images = {entry.image_id: np.array(Image.open(entry.path)) for entry in entries}
+    assert len(images) == 2
+    _assert_predicted(tmp_path / 'out', images, 'cityscapes')
+
+
+def test_records(models, photos, tmp_path):
+    images = {path.stem: np.array(Image.open(path)) for path in photos.rglob('*.png')}
+    serialized = [
+        records.serialize(records.Record(path.stem, path.read_bytes(), 'png', *images[path.stem].shape[:2]))
+        for path in photos.rglob('*.png')
+    ]
+    for shard, content in {'val-0': serialized[:2], 'val-1': serialized[2:]}.items():
+        with tf.io.TFRecordWriter(str(tmp_path / shard)) as writer:
+            for record in content:
+                writer.write(record)
+    patterns = f'{tmp_path}/val-0*, {tmp_path}/val-1*'
+    assert _run(models['coco'], patterns, tmp_path / 'out') == 0
+    _assert_predicted(tmp_path / 'out', images, 'coco')
+
+
+def test_beam_equals_the_bare_model(models, photos):
+    path = next(photos.rglob('*.png'))
+    image = inference.Image(path.stem, path.read_bytes())
+    handler = inference.Handler(str(models['coco']))
+    (maps,) = handler.run_inference([image], handler.load_model())
+    np.testing.assert_array_equal(maps.panoptic, _expected(np.array(Image.open(path)), 'coco'))
+    assert maps.panoptic.dtype == maps.semantic.dtype == np.int32
+    assert handler.batch_elements_kwargs() == {'min_batch_size': 1, 'max_batch_size': 1}
+    assert handler.share_model_across_processes()
+    assert handler.get_num_bytes([image, image]) == 2 * len(image.encoded)
+
+
+def test_a_damaged_image_is_named_and_nothing_is_left(models, photos, tmp_path, capsys):
+    path = sorted(photos.rglob('*.png'))[1]
+    path.write_bytes(path.read_bytes()[:-100])
+    assert _run(models['coco'], photos, tmp_path / 'out') == 2
+    assert path.name in capsys.readouterr().err.splitlines()[-1]
+    assert {path.name for path in tmp_path.iterdir()} == {'photos'}
+
+
+def test_a_damaged_record_is_named(models, tmp_path, capsys):
+    record = records.Record('night', b'\x89PNG\r\n\x1a\n and no more', 'png', 2, 2)
+    with tf.io.TFRecordWriter(str(tmp_path / 'val')) as writer:
+        writer.write(records.serialize(record))
+    assert _run(models['coco'], tmp_path / 'va*', tmp_path / 'out') == 2
+    assert 'error: image night cannot be decoded' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        ({'--saved_model': 'nowhere'}, 'nowhere holds no saved_model.pb'),
+        ({'--format': 'cityscapes'}, 'trained on coco_panoptic; give --format coco'),
+        ({'--input': 'nowhere/*.tfrecord'}, 'matches no file'),
+        ({'--input': 'EMPTY'}, 'holds no .png or .jpg file'),
+        ({'--input': 'EMPTY', '--split': 'val'}, 'EMPTY'),
+        ({'--input': 'DAMAGED'}, 'is cut short or no TFRecord file'),
+        ({'--output': 'EMPTY'}, 'exists; remove it'),
+        ({'--colour': 'red'}, '--colour'),
+    ],
+    ids=str,
+)
+def test_mistakes_are_told_in_one_line(models, photos, tmp_path, capsys, arguments, words):
+    (tmp_path / 'EMPTY').mkdir()
+    (tmp_path / 'DAMAGED.tfrecord').write_bytes(b'x' * 40)
+    places = {'EMPTY': str(tmp_path / 'EMPTY'), 'DAMAGED': str(tmp_path / 'DAMAGED.*')}
+    given = {'--saved_model': models['coco'], '--input': photos, '--output': tmp_path / 'out', **arguments}
+    flat = [str(places.get(part, part)) for pair in given.items() for part in pair]
+    assert predict.main(flat) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert told[-1].startswith('panpipe predict: error: ')
+    assert words in told[-1]
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_model_without_facts_is_refused(models, photos, tmp_path, capsys):
+    shutil.copytree(models['coco'], tmp_path / 'model')
+    (tmp_path / 'model' / 'assets.extra' / 'panpipe.json').write_text('{"dataset": "coco_panoptic"}')
+    assert _run(tmp_path / 'model', photos, tmp_path / 'out') == 2
+    assert 'export the model again' in capsys.readouterr().err
+
+
+def test_images_of_one_name_are_refused(photos, tmp_path):
+    twins = [segments.annotation(1, '1.png', ())] * 2
+    with pytest.raises(errors.InputError, match=r'several images of --input make a 1\.png'):
+        predict.write_document(twins, str(tmp_path), SPECS['coco'])
+
+
+def test_a_model_with_the_compiled_op_wants_it_built(models, tmp_path, monkeypatch):
+    shutil.copytree(models['coco'], tmp_path / 'model')
+    facts = {'dataset': 'coco_panoptic', 'uses_op': True}
+    (tmp_path / 'model' / 'assets.extra' / 'panpipe.json').write_text(json.dumps(facts))
+    monkeypatch.setattr(library, 'FOLDER', tmp_path)
+    with pytest.raises(errors.InputError, match=r'python -m panpipe\.custom_ops\.build'):
+        inference.Predictor(str(tmp_path / 'model'))
