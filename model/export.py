@@ -9,14 +9,14 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
 
 from panpipe.custom_ops import merge
 from panpipe.model import build, checkpoints, config, datasets, errors, evaluate, jobs, labels
-from panpipe.model.inputs import resize
+from panpipe.model.inputs import pipeline
 from panpipe.model.postprocess import restore
 
 _EXAMPLES = (
@@ -27,16 +27,6 @@ _EXAMPLES = (
 _FACTS = os.path.join('assets.extra', 'panpipe.json')
 
 
-@dataclasses.dataclass(frozen=True)
-class Preprocessing:
-    """Holds how an image is brought to the size of the network's input (`eval_dataset_options`)."""
-
-    crop_size: tuple[int, int]
-    min_size: tuple[int, ...]
-    max_size: tuple[int, ...]
-    factor: int
-
-
 class Server(tf.Module):
     """Serves a network: image file in, panoptic map of the image's own size out."""
 
@@ -44,14 +34,16 @@ class Server(tf.Module):
         self,
         network: keras.Model,
         spec: labels.LabelSpec,
-        preprocessing: Preprocessing,
+        place: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+        size: tuple[int, int],
         postprocessing: evaluate.Postprocessing,
     ) -> None:
-        """Tracks the network's variables, so that `tf.saved_model.save` finds them."""
+        """Joins the parts; `place` brings an image to the network's input, which has `size`."""
         super().__init__()
         self._network = network
+        # `tf.saved_model.save` looks for variables in attributes.
         self._weights = [v.value for v in network.weights]
-        self._spec, self._preprocessing, self._postprocessing = spec, preprocessing, postprocessing
+        self._spec, self._place, self._size, self._postprocessing = spec, place, size, postprocessing
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string, 'image_bytes')])
     def serve(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -65,10 +57,9 @@ class Server(tf.Module):
 
     def _predict(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         height, width = tf.unstack(tf.shape(image)[:2])
-        given = self._preprocessing
-        placed, resized = resize.place(image, given.crop_size, given.min_size, given.max_size, given.factor)
+        placed, resized = self._place(image)
         heads = self._network(placed[None], training=False)
-        prediction = self._postprocessing.predict(heads, self._spec, *given.crop_size)
+        prediction = self._postprocessing.predict(heads, self._spec, *self._size)
         prediction = restore.original_size(prediction, resized, height, width)
         return {name: value[0] for name, value in prediction._asdict().items()}
 
@@ -126,12 +117,8 @@ def save(experiment: config.Experiment, network: keras.Model, output: str, *, us
     server = Server(
         network,
         spec,
-        Preprocessing(
-            (options.crop_size[0], options.crop_size[1]),
-            options.min_resize_value,
-            options.max_resize_value,
-            options.resize_factor,
-        ),
+        pipeline.placement(options),
+        (options.crop_size[0], options.crop_size[1]),
         dataclasses.replace(postprocessing, use_op=uses_op),
     )
     aside = f'{output.rstrip("/")}.partial'

@@ -70,11 +70,11 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _train(experiment: config.Experiment, directory: rundir.RunDirectory) -> None:
-    _Training(experiment, directory).until(experiment.trainer_options.solver_options.training_number_of_steps)
+    Training(experiment, directory).until(experiment.trainer_options.solver_options.training_number_of_steps)
 
 
 def _train_and_eval(experiment: config.Experiment, directory: rundir.RunDirectory) -> None:
-    training = _Training(experiment, directory)
+    training = Training(experiment, directory)
     steps = experiment.trainer_options.solver_options.training_number_of_steps
     interval = experiment.evaluator_options.eval_interval
     while training.step < steps:
@@ -106,12 +106,14 @@ _MODES: dict[str, Callable[[config.Experiment, rundir.RunDirectory], None]] = {
 }
 
 
-class _Training:
+class Training:
     """A training in progress: restored from the run's newest checkpoint, or begun anew."""
 
     def __init__(self, experiment: config.Experiment, directory: rundir.RunDirectory) -> None:
         self._options = experiment.trainer_options
         self._directory = directory
+        # Fresh weights and dropout follow from the seed, as the order of the samples does.
+        keras.utils.set_random_seed(self._options.seed)
         strategy = _strategy()
         with strategy.scope():
             self.network = build.network(experiment)
@@ -223,6 +225,11 @@ def _evaluate(
     experiment: config.Experiment, directory: rundir.RunDirectory, network: keras.Model, step: int
 ) -> None:
     """Evaluates the network and writes evaluation.json and TensorBoard scalars."""
+    if not experiment.eval_dataset_options.decode_groundtruth_label:
+        raise errors.InputError(
+            'eval_dataset_options.decode_groundtruth_label is false: without labels there is nothing to evaluate; '
+            'use panpipe predict'
+        )
     options = experiment.evaluator_options
     spec = datasets.find(experiment.eval_dataset_options.dataset).labels
     evaluation = evaluate.evaluate(

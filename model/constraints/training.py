@@ -61,7 +61,7 @@ def _advise_training(experiment: schema.Experiment) -> Iterator[str]:
     path = 'trainer_options.solver_options'
     if solver.warmup_steps >= steps:
         yield f'{path}.warmup_steps is {solver.warmup_steps}, but training ends after {steps} steps; lower it'
-    if steps > 0 and momentum < 1 and steps * (1 - momentum) < 10:
+    if steps > 0 and 0.91 < momentum < 1 and steps * (1 - momentum) < 10:
         yield (
             f'{path}.batchnorm_momentum is {momentum:g}: the averages do not settle within {steps} steps; '
             'lower it, for example to 0.9'

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads encoded records from TFRecord files, in order once or shuffled without end.
+
+Records are shuffled while they are encoded: a decoded Cityscapes sample takes 15 times the memory.
+"""
+
+import random
+import struct
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from panpipe.model import errors
+
+# As many files are read in turns, so that neighbours in a file part.
+_FILES_AT_A_TIME = 32
+_SHUFFLED_RECORDS = 1000
+_SHUFFLED_BYTES = 256 * 2**20
+
+
+def find_files(patterns: Sequence[str]) -> list[str]:
+    """Lists the files that match any of the patterns, sorted; a pattern may hold several, comma-separated.
+
+    Raises:
+      errors.InputError: there is no pattern, or one matches no file.
+    """
+    globs = [glob.strip() for pattern in patterns for glob in pattern.split(',') if glob.strip()]
+    if not globs:
+        raise errors.InputError('no record files are named; give a pattern such as records/train-*.tfrecord')
+    found: set[str] = set()
+    for glob in globs:
+        files = tf.io.gfile.glob(glob)
+        if not files:
+            raise errors.InputError(
+                f'no file matches {glob!r}; correct the path, or write records with "panpipe convert"'
+            )
+        found.update(files)
+    return sorted(found)
+
+
+def first_record(files: Sequence[str]) -> tuple[str, bytes]:
+    """Returns the first file that holds a record, and that record.
+
+    Raises:
+      errors.InputError: the files hold no record, or are no record files.
+    """
+    for file in files:
+        try:
+            for record in tf.data.TFRecordDataset(file).take(1).as_numpy_iterator():
+                return file, record
+        except tf.errors.OpError as error:
+            raise errors.InputError(
+                f'{file} is no intact record file ({error.message}); convert again'
+            ) from error
+    raise errors.InputError(f'{files[0]} and what else matches hold no record; convert again')
+
+
+def ordered(files: Sequence[str]) -> tf.data.Dataset:
+    """Reads records file by file, once: string scalars."""
+    return tf.data.TFRecordDataset(list(files))
+
+
+def shuffled(files: Sequence[str], record_size: int, seed: int | None, start: int) -> tf.data.Dataset:
+    """Reads records in random order, every record once an epoch, epoch after epoch.
+
+    Args:
+      files: paths; at least one holds a record.
+      record_size: bytes of a typical record; says how many are held in memory.
+      seed: makes the order and the keys the same in every run; None means different each time.
+      start: records to leave out, where there is a seed; those of whole epochs are not even read.
+
+    Returns:
+      Pairs (record, key): string scalar, and int64 [2] for the chance in augmentation: the seed and the
+      number of the record, counted from the very first.
+    """
+    is_deterministic = seed is not None
+    if seed is None:
+        seed = random.SystemRandom().getrandbits(31)
+    buffer = max(1, min(_SHUFFLED_RECORDS, _SHUFFLED_BYTES // record_size))
+    epoch, skipped = divmod(start, _count(files)) if start and is_deterministic else (0, 0)
+
+    def one_epoch(number: tf.Tensor) -> tf.data.Dataset:
+        return _epoch(list(files), tf.stack([tf.constant(seed, tf.int64), number]), buffer, is_deterministic)
+
+    records = tf.data.Dataset.range(epoch, tf.int64.max).flat_map(one_epoch).skip(skipped)
+    numbers = tf.data.Dataset.range(start, tf.int64.max)
+    return tf.data.Dataset.zip(
+        records, numbers.map(lambda number: tf.stack([tf.constant(seed, tf.int64), number]))
+    )
+
+
+def _epoch(files: list[str], key: tf.Tensor, buffer: int, is_deterministic: bool) -> tf.data.Dataset:
+    # A seed set for the whole program would change the order too; this sets it for the present graph alone.
+    tf.random.set_seed(1)
+    names = tf.random.experimental.stateless_shuffle(tf.constant(files), key)
+    # Chosen anew each epoch, or every epoch would read the same neighbours.
+    seed = tf.random.stateless_uniform([], key, maxval=tf.int64.max, dtype=tf.int64)
+    cycle = min(len(files), _FILES_AT_A_TIME)
+    return (
+        tf.data.Dataset.from_tensor_slices(names)
+        .interleave(
+            tf.data.TFRecordDataset,
+            cycle_length=cycle,
+            num_parallel_calls=min(cycle, 4),
+            deterministic=is_deterministic,
+        )
+        .shuffle(buffer, seed=seed, reshuffle_each_iteration=False)
+    )
+
+
+def _count(files: Sequence[str]) -> int:
+    """Counts records by their length headers, without reading them."""
+    return sum(_count_in(file) for file in files)
+
+
+def _count_in(file: str) -> int:
+    count, position = 0, 0
+    with tf.io.gfile.GFile(file, 'rb') as stream:
+        while header := stream.read(8):
+            # Around the data lie a length of 8 bytes and two checksums of 4.
+            position += 16 + struct.unpack('<Q', header)[0]
+            stream.seek(position)
+            count += 1
+    return count

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The train job: one step equals the reference's, a resumed run equals one that never stopped."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import experiments
+import shared
+from panpipe.model import build, checkpoints, config, datasets, rundir, tensors, train, trainer
+from panpipe.model.losses import total
+from panpipe.model.postprocess import upsample
+
+
+@pytest.fixture(scope='module')
+def pattern(tmp_path_factory):
+    return experiments.write_records(tmp_path_factory.mktemp('records'))
+
+
+def _arguments(pattern, tmp_path, mode, *more, steps=2):
+    sets = [f'--set={field}' for field in experiments.overrides(pattern, steps, *more)]
+    return ['--config', str(experiments.CONFIG), '--model_dir', str(tmp_path), '--mode', mode, *sets]
+
+
+def test_first_step_equals_the_reference(monkeypatch):
+    """From the same weights and batch: losses to 1e-5, gradient norms to 1 %."""
+    golden = shared.golden('models') / 'mobilenet_v3_small_os32_train_step.npz'
+    folder = shared.golden('checkpoints') / 'mobilenet_v3_small_os32'
+    monkeypatch.setenv('EXPERIMENT_NAME', 'golden')
+    for name in ('INIT_CHECKPOINT', 'TRAIN_SET', 'VAL_SET'):
+        monkeypatch.setenv(name, 'unused')
+    experiment = config.load(folder / 'config.textproto')
+    with np.load(golden) as file:
+        z = dict(file)
+    network = build.network(experiment)
+    checkpoints.restore(network, folder / 'ckpt-0')
+    for layer in network._flatten_layers():
+        if hasattr(layer, 'rate') and layer.name.startswith('dropout'):
+            layer.rate = 0.0
+    names = (
+        'semantic_gt',
+        'semantic_loss_weight',
+        'instance_center_gt',
+        'center_loss_weight',
+        'instance_regression_gt',
+        'regression_loss_weight',
+    )
+    floats = [z[name].astype(np.float32) for name in names[1:]]
+    targets = tensors.Targets(tf.constant(z['semantic_gt'].astype(np.int32)), *map(tf.constant, floats))
+    images = tf.constant(z['images'].astype(np.float32))
+    spec = datasets.find('cityscapes_panoptic').labels
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            heads = upsample(network(images, training=True), 129, 257)
+            losses = total.loss(heads, targets, experiment.trainer_options.loss_options, spec)
+            losses = {name: tf.reduce_mean(value) for name, value in losses.items()}
+        return losses, tape.gradient(losses['total'], [v.value for v in network.trainable_variables])
+
+    losses, gradients = step()
+    for name, value in losses.items():
+        np.testing.assert_allclose(value, z[f'loss_{name}'], rtol=1e-5, err_msg=name)
+    np.testing.assert_allclose(tf.linalg.global_norm(gradients), z['grad_global_norm'], rtol=1e-2)
+    norms = {
+        checkpoints.key(v): float(tf.norm(g))
+        for v, g in zip(network.trainable_variables, gradients, strict=True)
+    }
+    expected = dict(zip(z['trainable_names'].tolist(), z['trainable_grad_norm'].tolist(), strict=True))
+    expected = {name.split('/.ATTRIBUTES')[0]: value for name, value in expected.items()}
+    assert norms.keys() == expected.keys()
+    large = [name for name, value in expected.items() if value > 1e-4 * max(expected.values())]
+    np.testing.assert_allclose([norms[n] for n in large], [expected[n] for n in large], rtol=0.05)
+
+
+def test_resumed_training_equals_uninterrupted(pattern, tmp_path):
+    experiment = experiments.load(pattern, 4)
+
+    def weights(training):
+        return {v.path: v.numpy() for v in training.network.weights}
+
+    whole = train.Training(experiment, rundir.RunDirectory(str(tmp_path / 'whole'), 'run'))
+    whole.until(4)
+    train.Training(experiment, rundir.RunDirectory(str(tmp_path / 'parts'), 'run')).until(2)
+    resumed = train.Training(experiment, rundir.RunDirectory(str(tmp_path / 'parts'), 'run'))
+    assert resumed.step == 2
+    resumed.until(4)
+    expected = weights(whole)
+    for name, value in weights(resumed).items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+
+
+def test_train_and_eval_leaves_what_it_promises(pattern, tmp_path, capsys):
+    assert train.main(_arguments(pattern, tmp_path, 'train_and_eval')) == 0
+    run = tmp_path / 'toy_cityscapes'
+    assert {'ckpt-0.index', 'ckpt-2.index', 'checkpoint', 'evaluation.json'} <= {
+        p.name for p in run.iterdir()
+    }
+    evaluation = json.loads((run / 'evaluation.json').read_text())
+    assert evaluation['step'] == 2
+    assert set(evaluation['pq']) == {'all', 'things', 'stuff'}
+    assert {'semantic', 'center', 'regression', 'total'} == set(evaluation['losses'])
+    tags = set()
+    for file in run.glob('*/events*'):
+        for event in tf.compat.v1.train.summary_iterator(str(file)):
+            tags |= {value.tag for value in event.summary.value}
+    assert {'losses/train_total_loss', 'learning_rate', 'evaluation/pq/PQ', 'evaluation/iou/IoU'} <= tags
+    assert 'step 2: PQ' in capsys.readouterr().out
+
+
+def test_evaluation_needs_a_checkpoint(pattern, tmp_path, capsys):
+    assert train.main(_arguments(pattern, tmp_path, 'eval')) == 2
+    assert 'holds no checkpoint; train first' in capsys.readouterr().err
+
+
+def test_divergence_stops_with_step_and_loss(pattern, tmp_path, capsys):
+    fields = (
+        'trainer_options.solver_options.base_learning_rate=1e30',
+        'trainer_options.solver_options.warmup_steps=0',
+    )
+    assert train.main(_arguments(pattern, tmp_path, 'train', *fields, steps=4)) == 1
+    error = capsys.readouterr().err
+    assert 'loss is nan at step' in error
+    assert 'lower base_learning_rate' in error
+
+
+def test_gradients_are_clipped_to_the_norm():
+    trained = trainer.Trainer.__new__(trainer.Trainer)
+    trained.clip_norm = 1.0
+    clipped = trained._clip([tf.constant([3.0]), tf.constant([4.0])])
+    np.testing.assert_allclose(clipped, [[0.6], [0.8]], rtol=1e-6)
+    trained.clip_norm = 10.0
+    np.testing.assert_allclose(trained._clip([tf.constant([3.0])]), [[3.0]], rtol=1e-6)

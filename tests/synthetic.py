@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small random panoptic maps, samples and data sets for the tests.
+
+Maps are drawn from a numpy generator, so a hypothesis test draws a seed and calls
+`panoptic_map(np.random.default_rng(seed), …)`: every case is told by one integer.
+"""
+
+import pathlib
+
+import numpy as np
+
+from panpipe.model import labels as labels_lib
+from panpipe.model import tensors
+
+SMALL = labels_lib.LabelSpec(num_classes=6, thing_ids=(2, 3, 5), label_divisor=100, ignore_label=255)
+
+
+def panoptic_map(
+    rng: np.random.Generator,
+    labels: labels_lib.LabelSpec = SMALL,
+    height: int = 17,
+    width: int = 23,
+    *,
+    instances: int = 6,
+    crowd: bool = True,
+    void: bool = True,
+) -> np.ndarray:
+    """Draws a map of stuff bands with thing boxes on them: int32 [height, width].
+
+    Boxes overlap, so an instance may end up cut in two, or hidden altogether. With `crowd` one box is a crowd
+    (a thing of instance 0), with `void` one box belongs to no segment.
+    """
+    stuff = labels.stuff_ids or (labels.ignore_label,)
+    bands = np.sort(rng.integers(0, height, len(stuff) - 1))
+    rows = np.searchsorted(bands, np.arange(height), side='right')
+    ids = np.asarray(stuff)[rng.permutation(len(stuff))] * labels.label_divisor
+    result = np.repeat(ids[rows][:, None], width, 1).astype(np.int32)
+    counts = dict.fromkeys(labels.thing_ids, 0)
+    for _ in range(instances if labels.thing_ids else 0):
+        thing = int(rng.choice(labels.thing_ids))
+        if counts[thing] + 1 < labels.label_divisor:
+            counts[thing] += 1
+            result[_box(rng, height, width)] = labels.encode(thing, counts[thing])
+    if crowd and labels.thing_ids:
+        result[_box(rng, height, width)] = labels.encode(int(rng.choice(labels.thing_ids)), 0)
+    if void:
+        result[_box(rng, height, width)] = labels.void
+    return result
+
+
+def _box(rng: np.random.Generator, height: int, width: int) -> tuple[slice, slice]:
+    top, left = rng.integers(0, height), rng.integers(0, width)
+    bottom = top + rng.integers(1, max(2, height // 2 + 1))
+    right = left + rng.integers(1, max(2, width // 2 + 1))
+    return slice(top, bottom), slice(left, right)
+
+
+def sample(
+    rng: np.random.Generator, labels: labels_lib.LabelSpec = SMALL, height: int = 17, width: int = 23
+) -> tensors.Sample:
+    """Draws an image whose colours follow its panoptic map, with some noise."""
+    panoptic = panoptic_map(rng, labels, height, width)
+    hues = np.random.default_rng(0).integers(0, 256, (257, 3))
+    noise = rng.integers(-20, 21, (height, width, 3))
+    image = np.clip(hues[panoptic % 257] + noise, 0, 255).astype(np.uint8)
+    return tensors.Sample('sample_000000', image, panoptic)
+
+
+def toy(
+    folder: pathlib.Path,
+    dataset: str = 'cityscapes_panoptic',
+    *,
+    images: int = 2,
+    height: int = 64,
+    width: int = 128,
+    seed: int = 0,
+) -> pathlib.Path:
+    """Writes the toy data set in its official layout, and returns its folder."""
+    from panpipe.pipelines import toy as toy_job
+
+    root = folder / f'toy_{dataset.removesuffix("_panoptic")}'
+    arguments = ['--dataset', dataset, '--output', str(root), '--images', str(images), '--seed', str(seed)]
+    status = toy_job.main([*arguments, '--height', str(height), '--width', str(width)])
+    assert status == 0
+    return root
