@@ -65,7 +65,7 @@ class DatasetSpec:
         return types.MappingProxyType({c.id: c for c in self.categories})
 
     def to_official(self) -> np.ndarray:
-        """Returns official class ids by class id, void elsewhere: int32 [max(num_classes, ignore_label + 1)]."""
+        """Returns official ids by class id, void elsewhere: int32 [max(num_classes, ignore_label + 1)]."""
         table = np.full(self.labels.thing_table().shape, self.official_void, np.int32)
         for category in self.categories:
             table[category.id] = category.official_id

@@ -153,7 +153,7 @@ class SolverOptions(textproto.Message):
 
 @dataclasses.dataclass(frozen=True)
 class TrainerOptions(textproto.Message):
-    """Describes the training loop; `seed` is panpipe's own (0: a different run each time)."""
+    """Describes the training loop; `seed` is panpipe's own: weights, dropout, order and augmentation follow."""
 
     num_checkpoints_to_keep: int = 5
     save_checkpoints_steps: int = 1000

@@ -227,7 +227,7 @@ def _evaluate(
     """Evaluates the network and writes evaluation.json and TensorBoard scalars."""
     if not experiment.eval_dataset_options.decode_groundtruth_label:
         raise errors.InputError(
-            'eval_dataset_options.decode_groundtruth_label is false: without labels there is nothing to evaluate; '
+            'eval_dataset_options.decode_groundtruth_label is false, so there is nothing to evaluate against; '
             'use panpipe predict'
         )
     options = experiment.evaluator_options

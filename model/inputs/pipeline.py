@@ -124,7 +124,7 @@ def evaluation_samples(experiment: config.Experiment) -> tf.data.Dataset:
 
 
 def placement(options: config.DatasetOptions) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """Makes the function that brings an image to the network's input, as evaluation does: see `resize.place`."""
+    """Makes the function that brings an image to the network's input size: `resize.place` with these options."""
     recipe = _recipe(options)
     return functools.partial(
         resize.place,

@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Readers of raw data sets: official files to samples."""
+"""Raw data sets as downloaded, one module a layout: `list_images` is cheap, `load` runs on workers."""
+
+from panpipe.pipelines.sources.registry import SOURCES as SOURCES
+from panpipe.pipelines.sources.registry import module as module

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ADE20K panoptic, as Mask2Former's `prepare_ade20k_pan_seg.py` leaves it.
+
+`images/training/*.jpg`, `ade20k_panoptic_train.json` and the folder of PNGs beside it.
+"""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from panpipe.model import datasets, errors
+from panpipe.pipelines.sources import annotations, entries, files
+
+load = entries.load
+
+_FOLDERS = {'train': 'training', 'val': 'validation'}
+
+
+def list_images(
+    root: str | os.PathLike[str],
+    split: str,
+    spec: datasets.DatasetSpec,
+    *,
+    with_labels: bool = True,
+    treat_crowd_as_ignore: bool = False,
+) -> list[entries.ImageFile]:
+    """Lists the images of a split, sorted by path, with their annotations.
+
+    Raises:
+      errors.InputError: the folder is not laid out so, a file is missing, or the JSON file is wrong.
+    """
+    root = os.fspath(root)
+    files.check_folder(root)
+    folder = f'images/{_FOLDERS.get(split, split)}'
+    found = annotations.image_files(files.find(root, f'{folder}/*'))
+    if not found:
+        raise errors.InputError(
+            f'{root} is not laid out like ADE20K: expected {folder}/*.jpg with ade20k_panoptic_{split}.json '
+            f'and ade20k_panoptic_{split}/*.png, but {files.contents(root)}'
+        )
+    if not with_labels:
+        return found
+    path = files.join(root, f'ade20k_panoptic_{split}.json')
+    if not files.exists(path):
+        raise errors.InputError(f"{path} is missing; make it with Mask2Former's prepare_ade20k_pan_seg.py")
+    numbering = entries.official_numbering(spec, treat_crowd_as_ignore)
+    classes = {**numbering.class_ids, spec.official_void: spec.labels.ignore_label}
+    numbering = dataclasses.replace(numbering, class_ids=classes)
+    return annotations.join(found, path, _image_id, numbering, has_areas=False)
+
+
+def _image_id(annotation: Mapping[str, Any]) -> str:
+    return annotations.stem(annotation['file_name'])

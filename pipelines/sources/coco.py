@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The official COCO panoptic layout, which custom data sets may use too.
+
+`train2017/*.jpg` (or `train/`), `annotations/panoptic_train2017.json` and the folder of PNGs beside it.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from panpipe.model import datasets, errors
+from panpipe.pipelines.sources import annotations, entries, files
+
+load = entries.load
+
+_LAYOUT = 'SPLIT2017/*.jpg with annotations/panoptic_SPLIT2017.json and annotations/panoptic_SPLIT2017/*.png'
+
+
+def list_images(
+    root: str | os.PathLike[str],
+    split: str,
+    spec: datasets.DatasetSpec,
+    *,
+    with_labels: bool = True,
+    treat_crowd_as_ignore: bool = False,
+) -> list[entries.ImageFile]:
+    """Lists the images of a split, sorted by path, with their annotations; 'test' has none.
+
+    Folders are called `train2017` or simply `train`.
+
+    Raises:
+      errors.InputError: the folder is not laid out so, a file is missing, or the JSON file is wrong.
+    """
+    root = os.fspath(root)
+    files.check_folder(root)
+    for name in (f'{split}2017', split):
+        found = annotations.image_files(files.find(root, f'{name}/*'))
+        if found:
+            break
+    else:
+        raise errors.InputError(_nothing(root, split))
+    if split == 'test' or not with_labels:
+        return found
+    path = files.join(root, 'annotations', f'panoptic_{name}.json')
+    if not files.exists(path):
+        raise errors.InputError(
+            f'{path} is missing; unpack panoptic_annotations_trainval2017.zip, and the archives in it, there'
+        )
+    numbering = entries.official_numbering(spec, treat_crowd_as_ignore)
+    return annotations.join(found, path, _image_id, numbering)
+
+
+def _image_id(annotation: Mapping[str, Any]) -> str:
+    return annotations.stem(annotation['file_name'])
+
+
+def _nothing(root: str, split: str) -> str:
+    if files.exists(files.join(root, 'leftImg8bit')):
+        held = files.contents(root)
+        return f'{root} looks like Cityscapes, not like COCO ({held}); try --dataset cityscapes_panoptic'
+    if files.exists(files.join(root, 'annotations')):
+        return f'{root} has no images of {split} in {split}2017/ or {split}/ ({files.contents(root)})'
+    return f'{root} is not laid out like COCO: expected {_LAYOUT}, but {files.contents(root)}'

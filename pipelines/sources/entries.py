@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a listing of a raw data set says of each image, and how a worker turns that into a record."""
+
+import collections
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from panpipe.model import datasets, errors, labels
+from panpipe.model.inputs import records
+from panpipe.pipelines.sources import files, images
+
+# Cityscapes writes an instance as label id * 1000 + number, in 16 bits.
+_INSTANCE_BASE = 1000
+_ID_LIMIT = 65536
+
+
+@dataclasses.dataclass(frozen=True)
+class Numbering:
+    """States how the class numbers in a data set's files become panoptic ids.
+
+    Attributes:
+      class_ids: panpipe's class id by the number in the files.
+      codec: label numbers.
+      treat_crowd_as_ignore: makes crowd void; otherwise it is its class with instance 0.
+    """
+
+    class_ids: Mapping[int, int]
+    codec: labels.LabelSpec
+    treat_crowd_as_ignore: bool = False
+
+    def panoptic_ids(self, segments: Iterable[labels.Segment], where: str) -> list[int]:
+        """Returns the panoptic id of each segment: instances of a class count from 1 in this order.
+
+        Raises:
+          errors.InputError: a class has label_divisor instances or more.
+        """
+        counts = collections.Counter[int]()
+        ids = []
+        for segment in segments:
+            class_id = self.class_ids[segment.category_id]
+            is_single = class_id in self.codec.thing_ids and not segment.is_crowd
+            counts[class_id] += is_single
+            ids.append(self.codec.encode(class_id, counts[class_id] if is_single else 0))
+            if segment.is_crowd and self.treat_crowd_as_ignore:
+                ids[-1] = self.codec.void
+        for class_id, count in counts.items():
+            if count >= self.codec.label_divisor:
+                raise errors.InputError(
+                    f'{where}: class {class_id} has {count} instances, but label_divisor '
+                    f'{self.codec.label_divisor} leaves room for {self.codec.label_divisor - 1}; '
+                    'describe the data set with a larger label_divisor'
+                )
+        return ids
+
+
+@dataclasses.dataclass(frozen=True)
+class PanopticPng:
+    """Names a panoptic PNG (segment id = red + 256 green + 65536 blue) and lists its segments.
+
+    Attributes:
+      path: of the PNG.
+      segments: in the order of the JSON file.
+      numbering: of the classes.
+      has_areas: the JSON file states areas, which must agree with the PNG.
+    """
+
+    path: str
+    segments: tuple[labels.Segment, ...]
+    numbering: Numbering
+    has_areas: bool = True
+
+    def read(self) -> np.ndarray:
+        """Returns panoptic ids, int32 [height, width].
+
+        Raises:
+          errors.InputError: the PNG is damaged, or disagrees with the segments.
+        """
+        channels = images.pixels(files.read(self.path), ('RGB',), self.path).astype(np.int32)
+        colors = channels[..., 0] + 256 * channels[..., 1] + 65536 * channels[..., 2]
+        # Sorting a few segments and searching is much faster than np.unique over the pixels.
+        known = np.array([0, *(segment.id for segment in self.segments)], np.int32)
+        order = np.argsort(known)
+        place = np.searchsorted(known[order], colors)
+        index = order[np.minimum(place, len(known) - 1)]
+        strange = known[index] != colors
+        if strange.any():
+            raise errors.InputError(
+                f'{self.path}: its pixels name segment {colors[strange][0]}, which the JSON file '
+                'does not list; both must come from the same release'
+            )
+        if self.has_areas:
+            self._check_areas(np.bincount(index.ravel(), minlength=len(known))[1:])
+        ids = self.numbering.panoptic_ids(self.segments, self.path)
+        return np.array([self.numbering.codec.void, *ids], np.int32)[index]
+
+    def _check_areas(self, areas: np.ndarray) -> None:
+        for segment, area in zip(self.segments, areas.tolist(), strict=True):
+            if area != segment.area:
+                raise errors.InputError(
+                    f'{self.path}: segment {segment.id} has {area} pixels, but the JSON file says '
+                    f'{segment.area}; both must come from the same release'
+                )
+
+
+@dataclasses.dataclass(frozen=True)
+class InstanceIds:
+    """Names a Cityscapes `*_gtFine_instanceIds.png`.
+
+    Attributes:
+      path: of the PNG: label id of stuff and of groups of things, label id * 1000 + number of single things.
+      numbering: of the label ids; those that it does not list are void.
+    """
+
+    path: str
+    numbering: Numbering
+
+    def read(self) -> np.ndarray:
+        """Returns panoptic ids, int32 [height, width].
+
+        Raises:
+          errors.InputError: the PNG is damaged.
+        """
+        ids = images.pixels(files.read(self.path), ('I;16', 'I', 'L'), self.path)
+        if ids.max(initial=0) >= _ID_LIMIT or ids.min(initial=0) < 0:
+            raise errors.InputError(f'{self.path} holds ids outside 0 .. {_ID_LIMIT - 1}; fetch it again')
+        areas = np.bincount(ids.ravel(), minlength=_ID_LIMIT)
+        segments = [self._segment(number, areas[number]) for number in np.flatnonzero(areas).tolist()]
+        known = [segment for segment in segments if segment.category_id in self.numbering.class_ids]
+        table = np.full(_ID_LIMIT, self.numbering.codec.void, np.int32)
+        table[[segment.id for segment in known]] = self.numbering.panoptic_ids(known, self.path)
+        return table[ids]
+
+    def _segment(self, number: int, area: int) -> labels.Segment:
+        is_single = number >= _INSTANCE_BASE
+        label_id = number // _INSTANCE_BASE if is_single else number
+        is_thing = self.numbering.class_ids.get(label_id) in self.numbering.codec.thing_ids
+        return labels.Segment(number, label_id, int(area), is_thing and not is_single)
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFile:
+    """Names one image and its annotation.
+
+    Attributes:
+      image_id: file name without folder and ending.
+      path: of the image file.
+      format: 'png' or 'jpeg', by the ending.
+      label: where its annotation is, or None.
+    """
+
+    image_id: str
+    path: str
+    format: str
+    label: PanopticPng | InstanceIds | None = None
+
+
+def official_numbering(spec: datasets.DatasetSpec, treat_crowd_as_ignore: bool = False) -> Numbering:
+    """Returns the numbering of files that use the official class ids."""
+    class_ids = {category.official_id: category.id for category in spec.categories}
+    return Numbering(class_ids, spec.labels, treat_crowd_as_ignore)
+
+
+def load(entry: ImageFile) -> records.Record:
+    """Reads one image and its annotation. Runs on workers.
+
+    Raises:
+      errors.InputError: a file is missing or damaged, or image and annotation disagree.
+    """
+    encoded, height, width = images.upright_rgb(files.read(entry.path), entry.format, entry.path)
+    panoptic = entry.label.read() if entry.label else None
+    if entry.label and panoptic is not None and panoptic.shape != (height, width):
+        raise errors.InputError(
+            f'{entry.label.path} is {panoptic.shape[0]} x {panoptic.shape[1]} (height x width), but its '
+            f'image {entry.path} is {height} x {width}; both must come from the same release'
+        )
+    return records.Record(entry.image_id, encoded, entry.format, height, width, panoptic)

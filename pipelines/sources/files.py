@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds and reads files, on this machine or wherever Beam's file systems reach (`gs://…`)."""
+
+import os
+import re
+
+from apache_beam.io import filesystem, filesystems
+
+from panpipe.model import errors
+
+_SHOWN = 6
+
+
+def join(root: str, *parts: str) -> str:
+    """Joins a folder and names below it."""
+    return filesystems.FileSystems.join(root, *parts)
+
+
+def find(root: str, pattern: str) -> list[str]:
+    """Finds the files below `root` that match a pattern of * and ?, sorted by full path."""
+    literal_root = re.sub(r'([*?[])', r'[\1]', root)
+    matches = filesystems.FileSystems.match([join(literal_root, pattern)])
+    return sorted(metadata.path for metadata in matches[0].metadata_list)
+
+
+def exists(path: str) -> bool:
+    """Tells whether there is such a file (or, on this machine, folder)."""
+    return bool(filesystems.FileSystems.exists(path))
+
+
+def read(path: str) -> bytes:
+    """Reads a whole file.
+
+    Raises:
+      errors.InputError: it is missing or must not be read.
+    """
+    try:
+        with filesystems.FileSystems.open(
+            path, compression_type=filesystem.CompressionTypes.UNCOMPRESSED
+        ) as file:
+            return bytes(file.read())
+    except (OSError, filesystem.BeamIOError) as error:
+        reason = 'it is missing' if not exists(path) else str(error)
+        raise errors.InputError(f'cannot read {path}: {reason}') from error
+
+
+def check_folder(root: str) -> None:
+    """Raises errors.InputError for a path of this machine that is not a folder."""
+    if '://' not in root and not os.path.isdir(root):
+        raise errors.InputError(f'{root} is not a folder; give the root of the raw data set')
+
+
+def contents(root: str) -> str:
+    """Says for an error message what a folder of this machine holds."""
+    if not os.path.isdir(root):
+        return 'it could not be listed'
+    names = sorted(name for name in os.listdir(root) if not name.startswith('.'))
+    shown = ', '.join(names[:_SHOWN]) + (', …' if len(names) > _SHOWN else '')
+    return f'it holds {shown}' if names else 'it is empty'

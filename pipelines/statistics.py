@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The statistics job: what is in the records, and what that suggests for the configuration.
+
+It writes OUTPUT/statistics.json and OUTPUT/transform_graph, the graph of TensorFlow Transform that holds the
+same numbers.
+"""
+
+import argparse
+import functools
+import json
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import rich.console
+import rich.table
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from panpipe.model import datasets, errors, jobs
+from panpipe.pipelines import execution
+
+_BATCH_SIZE = 8  # records decoded at once; bounds memory
+_STRIDE = 32  # the largest output stride of the networks
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+# How the readers of TFRecord, tf.train.Example and zlib say that bytes are not theirs.
+_DAMAGE = ('Not a valid TFRecord', 'Unable to parse example', 'inflate() failed')
+_EXAMPLES = (
+    "panpipe statistics --dataset cityscapes_panoptic --input 'records/train*' --output statistics",
+    "panpipe statistics --dataset coco_panoptic --input 'a/train*,b/train*' --output statistics",
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the job; returns its exit status."""
+    parser = jobs.parser('statistics', __doc__, _EXAMPLES)
+    parser.add_argument(
+        '--dataset', required=True, help=f'{", ".join(datasets.SPECS)}, or a .json description'
+    )
+    parser.add_argument('--input', required=True, help='glob patterns of records, separated by commas')
+    parser.add_argument('--output', required=True, type=pathlib.Path, help='folder to write to')
+    arguments, beam_arguments = parser.parse_known_args(argv)
+    return jobs.run('statistics', lambda: _statistics(arguments, beam_arguments))
+
+
+def _statistics(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
+    spec, options = datasets.find(arguments.dataset), execution.options(beam_arguments)
+    patterns = [pattern.strip() for pattern in arguments.input.split(',')]
+    for pattern in patterns:
+        if not beam.io.filesystems.FileSystems.match([pattern])[0].metadata_list:
+            raise errors.InputError(f'--input {pattern} matches no file; run panpipe convert first')
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=arguments.output, prefix='.unfinished-') as staging:
+        graph = pathlib.Path(staging, 'transform_graph')
+        try:
+            facts = summarize(_analyze(patterns, spec, graph, options), spec)
+        except (RuntimeError, ValueError) as error:
+            damage = [words for words in _DAMAGE if words in str(error)]
+            if not damage:
+                raise
+            raise errors.InputError(
+                f'--input {arguments.input}: a record is damaged ({damage[0]}); run panpipe convert again'
+            ) from error
+        report = pathlib.Path(staging, 'statistics.json')
+        report.write_text(json.dumps(facts, indent=2) + '\n')
+        shutil.rmtree(arguments.output / graph.name, ignore_errors=True)
+        for finished in (graph, report):
+            os.replace(finished, arguments.output / finished.name)
+    _show(facts)
+
+
+def _analyze(
+    patterns: list[str], spec: datasets.DatasetSpec, graph: pathlib.Path, options: PipelineOptions
+) -> dict[str, np.ndarray]:
+    import tensorflow_transform.beam as tft_beam
+    from tensorflow_transform.tf_metadata import schema_utils
+    from tfx_bsl.public import tfxio
+
+    from panpipe.pipelines import label_counts
+
+    schema = schema_utils.schema_from_feature_spec(dict(label_counts.FEATURES))
+    source = tfxio.TFExampleRecord(patterns, schema=schema, telemetry_descriptors=['panpipe'])
+    analyze = functools.partial(label_counts.analyze, spec=spec.labels)
+
+    def build(pipeline: beam.Pipeline) -> None:
+        batches = pipeline | 'ReadRecords' >> source.BeamSource(batch_size=_BATCH_SIZE)
+        transform = (batches, source.TensorAdapterConfig()) | 'Analyze' >> tft_beam.AnalyzeDataset(analyze)
+        _ = transform | 'WriteGraph' >> tft_beam.WriteTransformFn(str(graph))
+
+    with tft_beam.Context(temp_dir=str(graph.parent / 'scratch')):
+        execution.run(build, options)
+    return label_counts.values(str(graph))
+
+
+def summarize(values: Mapping[str, np.ndarray], spec: datasets.DatasetSpec) -> dict[str, Any]:
+    """Turns the values of `label_counts.analyze` into the content of statistics.json.
+
+    Returns:
+      `images`, `labelled_images`, `height` and `width` (min, mean, max), `crop_size` (height and width that
+      hold the largest image: multiples of 32, plus 1), `void_share` of all pixels, `crowd_segments`,
+      `instances` (total, per_image, area with quantiles) and `classes`, each with pixels, share, images,
+      instances, crowds and `weight`: the inverse of its share, with a mean of 1 over the classes that occur,
+      and 0 for the others.
+
+    Raises:
+      errors.InputError: there is no record, a label is damaged, or ids are none of the data set's.
+    """
+    pixels = values['pixels'].astype(np.int64)
+    images, labelled = int(values['images'][0]), int(values['labelled'][0])
+    if not images:
+        raise errors.InputError('the records hold no image; check --input')
+    if values['unreadable'][0]:
+        raise errors.InputError(
+            f'{int(values["unreadable"][0])} of {labelled} labels are damaged or hold no instances; '
+            'run panpipe convert again'
+        )
+    if pixels[-1]:
+        raise errors.InputError(
+            f'{int(pixels[-1])} pixels have ids that {spec.name} does not have; check --dataset'
+        )
+    return {
+        'dataset': spec.name,
+        'images': images,
+        'labelled_images': labelled,
+        'height': _extent(values, 'height', images),
+        'width': _extent(values, 'width', images),
+        'crop_size': [_crop(int(values[f'{side}_max'][0])) for side in ('height', 'width')],
+        'void_share': _ratio(pixels[-2], pixels.sum()),
+        'crowd_segments': int(values['crowds'].sum()),
+        'instances': _instances(values, labelled),
+        'classes': _classes(values, spec),
+    }
+
+
+def class_weights(pixels: np.ndarray) -> np.ndarray:
+    """Computes inverse frequencies [n], scaled to a mean of 1 over classes with pixels; 0 for the others."""
+    is_present = pixels > 0
+    weights = np.divide(1.0, pixels, out=np.zeros(len(pixels)), where=is_present)
+    return weights / weights[is_present].mean() if is_present.any() else weights
+
+
+def _extent(values: Mapping[str, np.ndarray], name: str, count: int) -> dict[str, float]:
+    smallest, largest = (int(values[f'{name}_{end}'][0]) for end in ('min', 'max'))
+    return {'min': smallest, 'mean': int(values[f'{name}_sum'][0]) / count, 'max': largest}
+
+
+def _crop(side: int) -> int:
+    return -(-(side - 1) // _STRIDE) * _STRIDE + 1
+
+
+def _ratio(part: Any, whole: Any) -> float:
+    return float(part / whole) if whole else 0.0
+
+
+def _instances(values: Mapping[str, np.ndarray], labelled: int) -> dict[str, Any]:
+    total = int(values['instances'].sum())
+    summary: dict[str, Any] = {
+        'total': total,
+        'per_image': {'mean': _ratio(total, labelled), 'max': int(values['instances_max'][0])},
+    }
+    if total:
+        quantiles = values['area_quantiles']
+        steps = len(quantiles) + 1
+        named = {f'{q:g}': float(quantiles[round(q * steps) - 1]) for q in _QUANTILES}
+        summary['area'] = {**_extent(values, 'area', total), 'quantiles': named}
+    return summary
+
+
+def _classes(values: Mapping[str, np.ndarray], spec: datasets.DatasetSpec) -> list[dict[str, Any]]:
+    ids = [category.id for category in spec.categories]
+    counted = values['pixels'][ids]
+    weights = class_weights(counted)
+    return [
+        {
+            'id': category.id,
+            'name': category.name,
+            'is_thing': category.is_thing,
+            'pixels': int(count),
+            'share': _ratio(count, values['pixels'].sum()),
+            'images': int(values['occurrences'][category.id]),
+            'instances': int(values['instances'][category.id]),
+            'crowds': int(values['crowds'][category.id]),
+            'weight': float(weight),
+        }
+        for category, count, weight in zip(spec.categories, counted, weights, strict=True)
+    ]
+
+
+def _show(facts: Mapping[str, Any]) -> None:
+    console = rich.console.Console()
+    table = rich.table.Table(title=f'{facts["dataset"]}: {facts["images"]} images')
+    for column in ('class', 'share %', 'images', 'instances', 'crowds', 'weight'):
+        table.add_column(column, justify='left' if column == 'class' else 'right')
+    for entry in facts['classes']:
+        if entry['pixels']:
+            counts = (str(entry[name]) if entry['is_thing'] else '' for name in ('instances', 'crowds'))
+            share, weight = f'{100 * entry["share"]:.2f}', f'{entry["weight"]:.3g}'
+            table.add_row(entry['name'], share, str(entry['images']), *counts, weight)
+    console.print(table)
+    for side in ('height', 'width'):
+        console.print('{}: {min} to {max}, mean {mean:.1f}'.format(side, **facts[side]))
+    console.print(f'crop_size that holds every image: {facts["crop_size"][0]} x {facts["crop_size"][1]}')
+    console.print(f'void: {100 * facts["void_share"]:.2f} % of the pixels')
+    per_image = facts['instances']['per_image']
+    console.print(f'instances an image: mean {per_image["mean"]:.1f}, at most {per_image["max"]}')
+    if 'area' in facts['instances']:
+        area = facts['instances']['area']
+        quantiles = ', '.join(f'{name}: {value:.0f}' for name, value in area['quantiles'].items())
+        console.print(f'pixels of an instance: {area["min"]} to {area["max"]}; quantiles {quantiles}')
+
+
+if __name__ == '__main__':
+    sys.exit(main())

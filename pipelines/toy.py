@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`panpipe toy`: writes a small synthetic data set in the official layout of Cityscapes or COCO."""
+
+import argparse
+import pathlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from panpipe.model import datasets, errors, jobs
+from panpipe.pipelines import scenes, toy_files
+
+_SMALLEST = 32
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the job: exit status 0 done, 2 for a user's mistake."""
+    parser = jobs.parser(
+        'toy',
+        """
+        Draws street scenes with exact panoptic labels and writes them as the official download of a data set
+        is laid out, so that every other job can be tried without downloading anything.
+        """,
+        (
+            'panpipe toy --dataset cityscapes_panoptic --output data/toy',
+            'panpipe toy --dataset coco_panoptic --output data/toy_coco --images 6 --height 128 --width 256',
+        ),
+    )
+    parser.add_argument('--dataset', required=True, choices=sorted(toy_files.WRITERS), help='whose layout')
+    parser.add_argument('--output', required=True, type=pathlib.Path, help='folder to write; must not exist')
+    parser.add_argument('--images', type=int, default=24, help='training images; a third as many to validate')
+    parser.add_argument('--height', type=int, default=256, help='of an image, in pixels')
+    parser.add_argument('--width', type=int, default=512, help='of an image, in pixels')
+    parser.add_argument('--seed', type=int, default=0, help='the same seed draws the same images')
+    arguments = parser.parse_args(argv)
+    return jobs.run('toy', lambda: _write(arguments))
+
+
+def draw_split(split: str, images: int, size: tuple[int, int], seed: int) -> Iterator[scenes.Scene]:
+    """Draws the scenes of a split, each from a generator of its own.
+
+    Args:
+      split: 'train' or 'val', which have nothing in common.
+      images: number of scenes.
+      size: (height, width) in pixels.
+      seed: chooses the data set.
+    """
+    for number in range(images):
+        yield scenes.draw(np.random.default_rng([seed, ('train', 'val').index(split), number]), *size)
+
+
+def _write(arguments: argparse.Namespace) -> None:
+    _check(arguments)
+    counts = {'train': arguments.images, 'val': max(1, arguments.images // 3)}
+    output: pathlib.Path = arguments.output
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        aside = pathlib.Path(tempfile.mkdtemp(prefix=f'.{output.name}-', dir=output.parent))
+    except OSError as error:
+        raise errors.InputError(
+            f'cannot write into {output.parent}: {error.strerror}; choose another --output'
+        ) from error
+    try:
+        aside.chmod(0o755)
+        spec = datasets.find(arguments.dataset)
+        for split, images in counts.items():
+            drawn = draw_split(split, images, (arguments.height, arguments.width), arguments.seed)
+            toy_files.WRITERS[arguments.dataset](aside, split, drawn, spec)
+        aside.rename(output)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    print(f'{output}: {counts["train"]} train and {counts["val"]} val images in the layout of {spec.name}')
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if arguments.images < 1:
+        raise errors.InputError(f'--images is {arguments.images}; it must be at least 1')
+    if min(arguments.height, arguments.width) < _SMALLEST:
+        raise errors.InputError(
+            f'--height x --width is {arguments.height} x {arguments.width}; both must be at least {_SMALLEST}'
+        )
+    if arguments.seed < 0:
+        raise errors.InputError(f'--seed is {arguments.seed}; it must not be negative')
+    output = arguments.output
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise errors.InputError(f'{output} exists and is not empty; remove it or choose another --output')
+
+
+if __name__ == '__main__':
+    sys.exit(main())

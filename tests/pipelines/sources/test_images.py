@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Image files reach the records upright, RGB and whole, and otherwise untouched."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from panpipe.model import errors
+from panpipe.pipelines.sources import files, images
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (17, 23, 3), dtype=np.uint8)
+
+
+def _encoded(mode='RGB', image_format='png', **options):
+    buffer = io.BytesIO()
+    Image.fromarray(PIXELS).convert(mode).save(buffer, image_format, **options)
+    return buffer.getvalue()
+
+
+def _orientation(number):
+    exif = Image.Exif()
+    exif[0x0112] = number
+    return exif
+
+
+@pytest.mark.parametrize('image_format', ['png', 'jpeg'])
+@pytest.mark.parametrize('options', [{}, {'exif': _orientation(1)}])
+def test_good_files_stay_byte_for_byte(image_format, options):
+    encoded = _encoded(image_format=image_format, **options)
+    assert images.upright_rgb(encoded, image_format, 'a') == (encoded, 17, 23)
+
+
+@pytest.mark.parametrize(('number', 'turns'), [(3, 2), (6, -1), (8, 1)])
+def test_photos_are_turned_upright(number, turns):
+    encoded, height, width = images.upright_rgb(_encoded(exif=_orientation(number)), 'png', 'a')
+    expected = np.rot90(PIXELS, turns)
+    assert (height, width) == expected.shape[:2]
+    turned = Image.open(io.BytesIO(encoded))
+    np.testing.assert_array_equal(np.asarray(turned), expected)
+    assert turned.getexif().get(0x0112, 1) == 1
+
+
+@pytest.mark.parametrize(
+    ('mode', 'image_format'), [('L', 'jpeg'), ('CMYK', 'jpeg'), ('RGBA', 'png'), ('P', 'png')]
+)
+def test_other_modes_become_rgb(mode, image_format):
+    encoded, height, width = images.upright_rgb(_encoded(mode, image_format), image_format, 'a')
+    image = Image.open(io.BytesIO(encoded))
+    assert (image.mode, image.format, height, width) == ('RGB', image_format.upper(), 17, 23)
+
+
+def test_a_png_that_is_called_jpg_becomes_one():
+    encoded, _, _ = images.upright_rgb(_encoded(), 'jpeg', 'a.jpg')
+    assert Image.open(io.BytesIO(encoded)).format == 'JPEG'
+
+
+def test_what_cannot_be_used_is_told():
+    buffer = io.BytesIO()
+    Image.fromarray(PIXELS[..., 0].astype(np.uint16)).save(buffer, 'png')
+    with pytest.raises(errors.InputError, match=r'a\.png has I;16 pixels; convert it to 8 bits a channel'):
+        images.upright_rgb(buffer.getvalue(), 'png', 'a.png')
+    with pytest.raises(errors.InputError, match=r'a\.png cannot be decoded \(not an image\)'):
+        images.upright_rgb(b'<html>', 'png', 'a.png')
+    for length in (20, 300, len(_encoded()) - 20):
+        with pytest.raises(errors.InputError, match=r'a\.png cannot be decoded'):
+            images.upright_rgb(_encoded()[:length], 'png', 'a.png')
+
+
+def test_folders_may_have_odd_names(tmp_path):
+    folder = tmp_path / 'a [b] *c?'
+    folder.mkdir()
+    (folder / 'x.png').write_bytes(b'1')
+    (tmp_path / 'a b').mkdir()
+    assert files.find(str(folder), '*.png') == [str(folder / 'x.png')]
+    assert files.read(str(folder / 'x.png')) == b'1'
+    with pytest.raises(errors.InputError, match=r'cannot read .*y\.png: it is missing'):
+        files.read(str(folder / 'y.png'))
