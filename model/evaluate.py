@@ -4,46 +4,17 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable
-from typing import Any, Self
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from panpipe.custom_ops import merge
-from panpipe.model import config, labels, quality, tensors
+from panpipe.model import inference, labels, quality, tensors
 from panpipe.model.inputs import pipeline
-from panpipe.model.postprocess import restore, upsample
+from panpipe.model.postprocess import restore
 
 Losses = dict[str, tf.Tensor]
-
-
-@dataclasses.dataclass(frozen=True)
-class Postprocessing:
-    """Holds the numbers of post-processing (`evaluator_options`)."""
-
-    center_threshold: float
-    nms_kernel: int
-    keep_k_centers: int
-    stuff_area_limit: int
-    use_op: bool
-
-    @classmethod
-    def from_options(cls, options: config.EvaluatorOptions) -> Self:
-        """Takes the numbers from `evaluator_options`."""
-        return cls(
-            options.center_score_threshold,
-            options.nms_kernel,
-            options.keep_k_centers,
-            options.stuff_area_limit,
-            options.merge_semantic_and_instance_with_tf_op,
-        )
-
-    def predict(
-        self, heads: tensors.Heads, spec: labels.LabelSpec, height: int, width: int
-    ) -> tensors.Prediction:
-        """Turns heads at the decoder's stride into a prediction of [batch, height, width]."""
-        return merge.panoptic_from_heads(heads, spec, height=height, width=width, **dataclasses.asdict(self))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +43,10 @@ class Evaluation:
         }
 
     def summary(self) -> dict[str, Any]:
-        """Returns what evaluation.json holds: per cent, in the form of the score job."""
+        """Returns what evaluation.json holds: per cent, in the form of the score job.
+
+        `confusion` counts pixels by true class (row) and predicted class (column; the last one is no class).
+        """
         result = self.panoptic.result()
         parts = {'all': result, 'things': result.things, 'stuff': result.stuff}
         return {
@@ -82,6 +56,7 @@ class Evaluation:
             },
             'miou': 100 * self.semantic.result().miou,
             'losses': self.losses,
+            'confusion': self.semantic.counts.tolist(),
             'evaluator': 'panpipe',
         }
 
@@ -90,12 +65,22 @@ def evaluate(
     network: keras.Model,
     samples: Iterable[pipeline.EvaluationSample],
     spec: labels.LabelSpec,
-    postprocessing: Postprocessing,
+    postprocessing: inference.Postprocessing,
     loss: Callable[[tensors.Heads, tensors.Targets], Losses],
+    views: inference.Views,
 ) -> Evaluation:
-    """Evaluates a network on annotated samples, at their original resolution."""
+    """Evaluates a network on annotated samples, at their original resolution.
+
+    Args:
+      network: from `build.network`.
+      samples: with annotations.
+      spec: the classes and the panoptic codec.
+      postprocessing: its numbers.
+      loss: (heads at full resolution, targets) → losses [batch] by name.
+      views: are averaged.
+    """
     predict = tf.function(
-        functools.partial(_predict, network, spec, postprocessing, loss), reduce_retracing=True
+        functools.partial(_predict, network, spec, views, postprocessing, loss), reduce_retracing=True
     )
     losses: list[dict[str, float]] = []
     panoptic, semantic = quality.PanopticQuality.zero(spec), quality.ConfusionMatrix.zero(spec)
@@ -114,13 +99,12 @@ def evaluate(
 def _predict(
     network: keras.Model,
     spec: labels.LabelSpec,
-    postprocessing: Postprocessing,
+    views: inference.Views,
+    postprocessing: inference.Postprocessing,
     loss: Callable[[tensors.Heads, tensors.Targets], Losses],
     sample: pipeline.EvaluationSample,
 ) -> tuple[tensors.Prediction, Losses]:
-    height, width = sample.image.shape[1:3]
-    heads = network(sample.image, training=False)
-    prediction = postprocessing.predict(heads, spec, height, width)
+    prediction, heads = inference.predict(network, sample.image, spec, views, postprocessing)
     raw_height, raw_width = tf.unstack(tf.shape(sample.raw.image)[:2])
-    losses = {name: value[0] for name, value in loss(upsample(heads, height, width), sample.targets).items()}
+    losses = {name: value[0] for name, value in loss(heads, sample.targets).items()}
     return restore.original_size(prediction, sample.resized, raw_height, raw_width), losses

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks this environment and, on request, a configuration: what is there, what is missing, and the cure."""
+
+import argparse
+import functools
+import glob
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import packaging.requirements
+import rich.console
+import rich.table
+
+from panpipe.components import experiment
+from panpipe.model import config, errors, jobs
+
+_EXAMPLES = ('panpipe doctor', 'panpipe doctor --config experiment.textproto')
+_STYLES = {'ok': 'green', 'warn': 'yellow', 'bad': 'red'}
+# TensorFlow tells in a process of its own: a wrong library may abort the process that loads it.
+_PROBE = """
+import json
+import tensorflow as tf
+from panpipe.custom_ops import library
+from panpipe.pipelines import evaluators
+found = [f'{d.device_type} {d.name}' for d in tf.config.list_physical_devices() if d.device_type != 'CPU']
+op = library.available()
+if op:
+    library.load()
+try:
+    judge, trouble = evaluators.interpreter(), ''
+except ValueError as error:
+    judge, trouble = '', str(error)
+print(json.dumps({'accelerators': found, 'op': op, 'judge': judge, 'trouble': trouble}))
+"""
+
+
+class Finding(NamedTuple):
+    """Tells one thing that was looked at.
+
+    Attributes:
+      subject: what it is.
+      state: 'ok', 'warn' (works without) or 'bad' (nothing will work).
+      detail: what was found, and the cure unless it is ok.
+    """
+
+    subject: str
+    state: str
+    detail: str
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the job and returns its exit status: 1 where something is unusable."""
+    parser = jobs.parser('doctor', __doc__ or '', _EXAMPLES)
+    parser.add_argument(
+        '--config', default='', help='experiment to check, a .textproto file or a shipped name'
+    )
+    parser.add_argument('--set', action='append', default=[], metavar='FIELD=VALUE', help='as panpipe train')
+    return jobs.run('doctor', functools.partial(_examine, parser.parse_args(argv)))
+
+
+def packages(name: str = 'panpipe') -> Iterator[Finding]:
+    """Compares the installed packages with what a distribution requires."""
+    for entry in importlib.metadata.requires(name) or ():
+        wanted = packaging.requirements.Requirement(entry)
+        if wanted.marker and not wanted.marker.evaluate({'extra': ''}):
+            continue
+        try:
+            found = importlib.metadata.version(wanted.name)
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding(wanted.name, 'bad', f'missing; pip install "{wanted.name}{wanted.specifier}"')
+            continue
+        is_right = wanted.specifier.contains(found, prereleases=True)
+        cure = '' if is_right else f', but {wanted.specifier} is needed; pip install "{entry}"'
+        yield Finding(wanted.name, 'ok' if is_right else 'bad', found + cure)
+
+
+def machine() -> Iterator[Finding]:
+    """Looks at interpreter, processors and programs."""
+    yield Finding('python', 'ok', f'{platform.python_version()} on {platform.machine()}')
+    yield Finding('processors', 'ok', str(os.cpu_count()))
+    compiler = shutil.which('g++')
+    yield Finding(
+        'g++', 'ok' if compiler else 'warn', compiler or 'missing; apt-get install g++ to build the op'
+    )
+
+
+def tensorflow() -> Iterator[Finding]:
+    """Starts TensorFlow once; looks for accelerators, the compiled op and the official evaluators."""
+    probe = subprocess.run([sys.executable, '-c', _PROBE], capture_output=True, text=True)
+    if probe.returncode:
+        last = (probe.stderr.strip().splitlines() or [f'status {probe.returncode}'])[-1]
+        yield Finding('start of TensorFlow', 'bad', f'{last}; reinstall tensorflow, or rebuild the op')
+        return
+    facts = json.loads(probe.stdout.splitlines()[-1])
+    found = ', '.join(facts['accelerators'])
+    yield Finding('accelerators', 'ok' if found else 'warn', found or 'none; training runs on the processors')
+    cure = 'not built, the slower TensorFlow version runs; python -m panpipe.custom_ops.build'
+    yield Finding('compiled op', 'ok' if facts['op'] else 'warn', 'loads' if facts['op'] else cure)
+    state = 'ok' if facts['judge'] else 'warn'
+    yield Finding('official evaluators', state, facts['judge'] or facts['trouble'])
+
+
+def configuration(name: str, overrides: Sequence[str]) -> Iterator[Finding]:
+    """Looks at a configuration: what it advises, and whether its records are there.
+
+    Raises:
+      errors.InputError: it cannot be read, or it contradicts itself.
+    """
+    settings = config.loads(experiment.source(name), name, overrides)
+    config.check(settings)
+    yield Finding('configuration', 'ok', f'{name} can be read, and its values agree')
+    for line in config.advice(settings):
+        yield Finding('advice', 'warn', line)
+    for options in (settings.train_dataset_options, settings.eval_dataset_options):
+        for pattern in options.file_pattern:
+            yield _records(pattern)
+
+
+def _records(pattern: str) -> Finding:
+    if '://' in pattern:
+        return Finding('records', 'ok', f'{pattern}: not looked at')
+    number = len(glob.glob(pattern))
+    cure = '' if number else '; run panpipe convert, or set the file_pattern'
+    return Finding('records', 'ok' if number else 'warn', f'{pattern}: {number} files{cure}')
+
+
+def _examine(arguments: argparse.Namespace) -> None:
+    settings = configuration(arguments.config, arguments.set) if arguments.config else ()
+    findings = [*settings, *machine(), *packages(), *tensorflow()]
+    table = rich.table.Table(box=None, show_header=False)
+    for finding in findings:
+        table.add_row(f'[{_STYLES[finding.state]}]{finding.state}[/]', finding.subject, finding.detail)
+    rich.console.Console(soft_wrap=True).print(table)
+    bad = [finding.subject for finding in findings if finding.state == 'bad']
+    if bad:
+        raise errors.JobError(f'unusable: {", ".join(bad)}; see the table above')
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the steps keep an experiment: one configuration and one run inside the model artifact."""
+
+import functools
+import importlib.resources
+import os
+import pathlib
+from collections.abc import Sequence
+
+from panpipe.components import command
+from panpipe.model import config, datasets, errors, jobs
+
+_RUN = 'run'
+
+
+def source(name: str) -> str:
+    """Reads the text of a configuration: a file, or a shipped one as 'coco/panoptic_deeplab/resnet50_os32'.
+
+    Raises:
+      errors.InputError: there is no such configuration, or it cannot be read.
+    """
+    if os.path.exists(name):
+        return read_text(name)
+    file = importlib.resources.files('panpipe.model').joinpath('configs', f'{name}.textproto')
+    if not file.is_file():
+        raise errors.InputError(f'no configuration {name}: it is neither a file nor shipped in model/configs')
+    return file.read_text()
+
+
+def toy(dataset: str) -> str:
+    """Names the shipped configuration that fits the toy data of a data set."""
+    return f'toy/{datasets.find(dataset).layout}_mobilenet_v3_small'
+
+
+def read_text(name: str) -> str:
+    """Reads a text file; InputError says why it cannot."""
+    try:
+        return pathlib.Path(name).read_text()
+    except OSError as error:
+        raise errors.InputError(f'cannot read {name}: {error.strerror}') from error
+
+
+def path(model: str) -> str:
+    """Names the completed configuration inside a model artifact."""
+    return os.path.join(model, 'experiment.textproto')
+
+
+def run_dir(model: str) -> str:
+    """Names the folder of checkpoints and summaries inside a model artifact."""
+    return os.path.join(model, _RUN)
+
+
+def patterns(dataset: str, records: str, train_split: str, val_split: str) -> list[str]:
+    """Lists the overrides that let a configuration read the records of this pipeline run.
+
+    >>> patterns('coco_panoptic', '/r', 'train', 'val')[1]
+    'train_dataset_options.file_pattern=/r/train-*.tfrecord'
+    """
+    return [
+        f'train_dataset_options.dataset={dataset}',
+        f'train_dataset_options.file_pattern={records}/{train_split}-*.tfrecord',
+        f'eval_dataset_options.dataset={dataset}',
+        f'eval_dataset_options.file_pattern={records}/{val_split}-*.tfrecord',
+    ]
+
+
+def read(text: str, overrides: Sequence[str], name: str) -> config.Experiment:
+    """Reads and checks the configuration of a pipeline run; `name` is what errors call it.
+
+    Raises:
+      errors.InputError: the configuration is wrong.
+    """
+    experiment = config.loads(text, name, [f'experiment_name={_RUN}', *overrides])
+    config.check(experiment)
+    return experiment
+
+
+def prepare(text: str, overrides: Sequence[str], model: str) -> str:
+    """Completes a configuration, writes it into the model artifact and returns the file's path.
+
+    Ends the process with status 2 and one line on standard error where the configuration is wrong.
+    """
+    command.finish('train', jobs.run('train', functools.partial(_write, text, overrides, model)))
+    return path(model)
+
+
+def _write(text: str, overrides: Sequence[str], model: str) -> None:
+    experiment = read(text, overrides, 'the configuration')
+    os.makedirs(model, exist_ok=True)
+    pathlib.Path(path(model)).write_text(config.dumps(experiment))

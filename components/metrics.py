@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures of JSON files, flat, as Kubeflow Pipelines shows them."""
+
+import json
+import pathlib
+from typing import Any
+
+from panpipe.model import datasets
+
+_GROUPS = ('all', 'things', 'stuff')
+
+
+def official(path: str) -> dict[str, float]:
+    """Reads the score job's file, in per cent: `pq`, `pq_things`, `pq_stuff`, so sq and rq, and `miou`."""
+    score = json.loads(pathlib.Path(path).read_text())
+    figures = {
+        measure if group == 'all' else f'{measure}_{group}': score[measure][group]
+        for measure in ('pq', 'sq', 'rq')
+        for group in _GROUPS
+        if group in score.get(measure, {})
+    }
+    figures |= {'miou': score.get('miou')}
+    return {name: float(value) for name, value in figures.items() if value is not None}
+
+
+def markdown(path: str) -> str:
+    """Writes the score job's file as a Markdown table, one row for all, things and stuff."""
+    figures = official(path)
+    lines = ['| | PQ | SQ | RQ |', '|---|---|---|---|']
+    for group in _GROUPS:
+        suffix = '' if group == 'all' else f'_{group}'
+        values = [figures.get(f'{measure}{suffix}') for measure in ('pq', 'sq', 'rq')]
+        lines.append(f'| {group} | ' + ' | '.join('–' if v is None else f'{v:.1f}' for v in values) + ' |')
+    if 'miou' in figures:
+        lines.append(f'\nmIoU {figures["miou"]:.1f}')
+    return '\n'.join(lines) + '\n'
+
+
+def table(path: str) -> str:
+    """Writes the score job's file as a table for the console, in per cent."""
+    figures = official(path)
+    lines = ['            PQ     SQ     RQ']
+    for group in _GROUPS:
+        suffix = '' if group == 'all' else f'_{group}'
+        values = [figures.get(f'{measure}{suffix}') for measure in ('pq', 'sq', 'rq')]
+        lines.append(f'{group:<7}' + ''.join('      –' if v is None else f'{v:>7.1f}' for v in values))
+    if 'miou' in figures:
+        lines.append(f'mIoU   {figures["miou"]:>7.1f}')
+    judge = json.loads(pathlib.Path(path).read_text())['evaluator']
+    return '\n'.join([*lines, f'per cent, by {judge}'])
+
+
+def evaluation(run_dir: str) -> dict[str, float]:
+    """Reads a run's last evaluation: every number, named by its path."""
+    return _flat(json.loads(pathlib.Path(run_dir, 'evaluation.json').read_text()))
+
+
+def confusion(run_dir: str, dataset: str) -> tuple[list[str], list[list[int]]]:
+    """Reads pixels by true class (row) and predicted class from a run's last evaluation.
+
+    Returns:
+      Names of the classes that occur and the counts among them; the user interface cannot show 133 classes.
+    """
+    counts = json.loads(pathlib.Path(run_dir, 'evaluation.json').read_text())['confusion']
+    classes = [c for c in datasets.find(dataset).categories if any(counts[c.id])]
+    return [c.name for c in classes], [[counts[row.id][column.id] for column in classes] for row in classes]
+
+
+def _flat(content: dict[str, Any], prefix: str = '') -> dict[str, float]:
+    figures: dict[str, float] = {}
+    for name, value in content.items():
+        if isinstance(value, dict):
+            figures |= _flat(value, f'{prefix}{name}.')
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            figures[prefix + name] = float(value)
+    return figures

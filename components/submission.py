@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starts runs on a cluster through the REST interface of Kubeflow Pipelines."""
+
+import contextlib
+import dataclasses
+import difflib
+import io
+import json
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import kfp
+import kfp_server_api  # type: ignore[import-untyped]
+import urllib3
+import yaml
+
+from panpipe.model import errors
+
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    'STRING': str,
+    'NUMBER_INTEGER': int,
+    'NUMBER_DOUBLE': float,
+    'LIST': json.loads,
+    'STRUCT': json.loads,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """States what a run is called and what its pipeline's parameters are."""
+
+    experiment: str
+    name: str | None
+    parameters: Mapping[str, Any]
+
+
+def pairs(option: str, entries: Sequence[str]) -> dict[str, str]:
+    """Splits entries NAME=VALUE of a command line option.
+
+    >>> pairs('--volume', ['data=/data'])
+    {'data': '/data'}
+    """
+    wrong = [entry for entry in entries if '=' not in entry]
+    if wrong:
+        raise errors.InputError(f'{option} {wrong[0]}: there is no "="; write NAME=VALUE')
+    return {name: value for name, _, value in (entry.partition('=') for entry in entries)}
+
+
+def parameters(document: str, entries: Sequence[str]) -> dict[str, Any]:
+    """Reads entries NAME=VALUE as the types that a compiled pipeline gives its parameters.
+
+    Raises:
+      errors.InputError: the pipeline has no such parameter, or the value is not of its type.
+    """
+    known = next(yaml.safe_load_all(document))['root']['inputDefinitions']['parameters']
+    values = {}
+    for name, value in pairs('parameter', entries).items():
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            cure = f'did you mean {close[0]!r}?' if close else f'it has {", ".join(known)}'
+            raise errors.InputError(f'the pipeline has no parameter {name!r}; {cure}')
+        kind = known[name]['parameterType']
+        try:
+            values[name] = _READERS[kind](value)
+        except ValueError as error:
+            raise errors.InputError(
+                f'parameter {name}={value}: the value is not a {kind} ({error})'
+            ) from error
+    return values
+
+
+def submit(endpoint: str, document: str, run: Run) -> str:
+    """Starts a run and returns the address of its page.
+
+    Raises:
+      errors.InputError: no Kubeflow Pipelines answers at `endpoint`, or it refuses the run.
+    """
+    with tempfile.NamedTemporaryFile('w', suffix='.yaml') as file, warnings.catch_warnings():
+        file.write(document)
+        file.flush()
+        warnings.simplefilter('ignore')
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):  # kfp prints the addresses of its own accord
+                started = kfp.Client(host=endpoint).create_run_from_pipeline_package(
+                    file.name,
+                    arguments=dict(run.parameters),
+                    run_name=run.name,
+                    experiment_name=run.experiment,
+                )
+        except kfp_server_api.ApiException as error:
+            raise errors.InputError(
+                f'Kubeflow Pipelines at {endpoint} answers {error.status} {error.reason}: {error.body}'
+            ) from error
+        except (urllib3.exceptions.HTTPError, TimeoutError) as error:
+            raise errors.InputError(
+                f'no Kubeflow Pipelines answers at {endpoint} ({type(error).__name__}); check --endpoint'
+            ) from error
+    return f'{endpoint.rstrip("/")}/#/runs/details/{started.run_id}'

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Curves of a training run, read from its TensorBoard event files and drawn as SVG."""
+
+import dataclasses
+import io
+import pathlib
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import matplotlib.figure
+from tensorboard.backend.event_processing import event_accumulator  # type: ignore[import-untyped]
+from tensorboard.util import tensor_util  # type: ignore[import-untyped]
+
+# Title of a plot → beginnings of the tags whose curves it shows.
+_PLOTS: Mapping[str, tuple[str, ...]] = types.MappingProxyType(
+    {
+        'Training losses': ('losses/train_',),
+        'Learning rate': ('learning_rate',),
+        'Evaluation losses': ('losses/eval_',),
+        'Panoptic quality': ('evaluation/pq/',),
+        'Intersection over union': ('evaluation/iou/',),
+    }
+)
+_GREY = '#888888'  # legible on white and on black
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """Holds one scalar of a run over its steps.
+
+    Attributes:
+      tag: name in TensorBoard.
+      steps: training steps, ascending.
+      values: one a step.
+      times: seconds since the epoch, one a step.
+    """
+
+    tag: str
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
+    times: tuple[float, ...]
+
+
+def read(run_dir: pathlib.Path) -> list[Curve]:
+    """Reads the scalars under RUN_DIR/train and RUN_DIR/eval; none where there are no files."""
+    return [curve for kind in ('train', 'eval') for curve in _scalars(run_dir / kind)]
+
+
+def plots(curves: Sequence[Curve]) -> dict[str, str]:
+    """Draws the curves: title → `<svg>` element, plots without a curve left out."""
+    groups = {
+        title: [curve for curve in curves if curve.tag.startswith(beginnings)]
+        for title, beginnings in _PLOTS.items()
+    }
+    return {title: _svg(group) for title, group in groups.items() if group}
+
+
+def duration(curves: Sequence[Curve]) -> tuple[float, float]:
+    """Measures a run by its training summaries: (seconds, steps a second), zeros if unknown."""
+    train = [curve for curve in curves if curve.tag.startswith('losses/train_') and len(curve.steps) > 1]
+    if not train:
+        return 0.0, 0.0
+    seconds = train[0].times[-1] - train[0].times[0]
+    return seconds, (train[0].steps[-1] - train[0].steps[0]) / seconds if seconds else 0.0
+
+
+def _scalars(folder: pathlib.Path) -> list[Curve]:
+    if not folder.is_dir():
+        return []
+    events = event_accumulator.EventAccumulator(str(folder), size_guidance={event_accumulator.TENSORS: 2000})
+    events.Reload()
+    return [curve for tag in sorted(events.Tags()['tensors']) if (curve := _curve(tag, events.Tensors(tag)))]
+
+
+def _curve(tag: str, events: Sequence[Any]) -> Curve | None:
+    values = [tensor_util.make_ndarray(event.tensor_proto) for event in events]
+    if any(value.shape or value.dtype.kind not in 'fiu' for value in values):
+        return None  # text and pictures are no curves
+    # A resumed run writes some steps twice; the later entry counts.
+    latest = {
+        event.step: (float(value), event.wall_time) for event, value in zip(events, values, strict=True)
+    }
+    steps = tuple(sorted(latest))
+    return Curve(tag, steps, tuple(latest[s][0] for s in steps), tuple(latest[s][1] for s in steps))
+
+
+def _svg(curves: Sequence[Curve]) -> str:
+    figure = matplotlib.figure.Figure(figsize=(5, 2.8), layout='constrained')
+    axes = figure.add_subplot()
+    for curve in curves:
+        marker = 'o' if len(curve.steps) < 3 else None
+        axes.plot(curve.steps, curve.values, label=curve.tag.rpartition('/')[2], linewidth=1.4, marker=marker)
+    axes.tick_params(colors=_GREY, labelsize=8)
+    axes.set_xlabel('step', color=_GREY, fontsize=8)
+    axes.grid(color=_GREY, alpha=0.25)
+    for spine in axes.spines.values():
+        spine.set_color(_GREY)
+    axes.legend(fontsize=8, labelcolor=_GREY, framealpha=0)
+    buffer = io.StringIO()
+    with matplotlib.rc_context({'svg.fonttype': 'none', 'svg.hashsalt': curves[0].tag}):
+        nothing = dict.fromkeys(('Creator', 'Date', 'Format', 'Type'))
+        figure.savefig(buffer, format='svg', transparent=True, metadata=nothing)
+    text = buffer.getvalue()
+    return text[text.index('<svg') :]

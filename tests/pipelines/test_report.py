@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+import pathlib
+import re
+
+import numpy as np
+import pytest
+from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.summary.writer import event_file_writer
+from tensorboard.util import tensor_util
+
+import synthetic
+from panpipe.model import datasets
+from panpipe.pipelines import curves, gallery, report, sources
+from panpipe.pipelines.formats import registry as formats
+from panpipe.pipelines.formats import segments
+
+DATASETS = ('cityscapes_panoptic', 'coco_panoptic')
+SCORE = {
+    'evaluator': 'an evaluator 1.0',
+    'pq': {'all': 61.25, 'things': 50.0, 'stuff': 70.0},
+    'sq': {'all': 80.0},
+    'rq': {'all': 75.0},
+    'miou': 71.5,
+    'per_class': {'road': {'pq': 91.5, 'iou': None}},
+}
+
+STATISTICS = {
+    'images': 6,
+    'height': {'min': 64, 'max': 64},
+    'width': {'min': 128, 'max': 128},
+    'instances': {'total': 17},
+    'void_share': 0.125,
+    'classes': [
+        {
+            'name': 'car',
+            'pixels': 9,
+            'share': 0.1,
+            'images': 4,
+            'instances': 17,
+            'is_thing': True,
+            'weight': 2.5,
+        },
+        {
+            'name': 'unseen',
+            'pixels': 0,
+            'share': 0,
+            'images': 0,
+            'instances': 0,
+            'is_thing': True,
+            'weight': 0,
+        },
+    ],
+}
+
+
+def _predict_the_truth(root, spec, folder):
+    """Writes the ground truth of the validation split as a prediction; returns the maps."""
+    source, form = sources.module(spec), formats.FORMATS[formats.of(spec)]
+    for name in form.FOLDERS:
+        (folder / name).mkdir(parents=True)
+    annotations, maps = [], []
+    for entry in source.list_images(root, 'val', spec):
+        panoptic = source.load(entry).panoptic
+        semantic = spec.labels.decode(panoptic)[0]
+        annotations.append(form.write(str(folder), entry.image_id, panoptic, semantic, spec))
+        maps.append(panoptic)
+    (folder / 'panoptic.json').write_text(json.dumps(segments.document(annotations, spec)))
+    return annotations, maps
+
+
+def _events(folder, values):
+    writer = event_file_writer.EventFileWriter(str(folder))
+    for tag, series in values.items():
+        for step, value in enumerate(series, 1):
+            tensor = tensor_util.make_tensor_proto(np.float32(value))
+            entry = summary_pb2.Summary.Value(tag=tag, tensor=tensor)
+            entry.metadata.plugin_data.plugin_name = 'scalars'
+            event = event_pb2.Event(
+                wall_time=10 * step, step=step, summary=summary_pb2.Summary(value=[entry])
+            )
+            writer.add_event(event)
+    writer.close()
+
+
+@pytest.fixture(scope='module', params=DATASETS)
+def scene(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('report')
+    spec = datasets.SPECS[request.param]
+    root = synthetic.toy(folder, spec.name, images=6)
+    annotations, maps = _predict_the_truth(root, spec, folder / 'predictions')
+    return folder, root, spec, annotations, maps
+
+
+def test_predictions_are_read_as_they_were_written(scene):
+    folder, _, spec, annotations, maps = scene
+    for annotation, panoptic in zip(annotations, maps, strict=True):
+        read = gallery.prediction(annotation, folder / 'predictions' / 'panoptic', spec)
+        np.testing.assert_array_equal(spec.labels.decode(read)[0], spec.labels.decode(panoptic)[0])
+        pairs = np.unique(np.stack([read.ravel(), panoptic.ravel()]), axis=1)
+        assert pairs.shape[1] == len(np.unique(read)) == len(np.unique(panoptic))
+
+
+def _run(scene, *more):
+    folder, root, spec, *_ = scene
+    given = [
+        '--dataset',
+        spec.name,
+        '--ground_truth',
+        str(root),
+        '--predictions',
+        str(folder / 'predictions'),
+    ]
+    return report.main([*given, '--output', str(folder / 'report.html'), *more])
+
+
+def test_page_is_whole_and_needs_nothing_else(scene):
+    folder = scene[0]
+    (folder / 'score.json').write_text(json.dumps(SCORE))
+    (folder / 'statistics.json').write_text(json.dumps(STATISTICS))
+    (folder / 'c.textproto').write_text('experiment_name: "<first>"')
+    _events(folder / 'run' / 'train', {'losses/train_total_loss': [3, 2, 1], 'learning_rate': [1, 2, 3]})
+    _events(folder / 'run' / 'eval', {'evaluation/pq/PQ': [0.5]})
+    extra = [
+        '--statistics',
+        str(folder / 'statistics.json'),
+        '--score',
+        str(folder / 'score.json'),
+        '--run_dir',
+        str(folder / 'run'),
+    ]
+    assert _run(scene, *extra, '--config', str(folder / 'c.textproto')) == 0
+    page = (folder / 'report.html').read_text()
+    assert page.count('src="data:image/jpeg;base64,') == 3 * 2
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
+    assert not re.search(r'url\((?!#)|@import|<script', page)
+    assert page.count('<svg') == 3
+    for text in (
+        '61.2',
+        '71.5',
+        'PQ things',
+        'an evaluator 1.0',
+        '&lt;first&gt;',
+        '17 instances',
+        '12.5 % void',
+        '0.10 steps a second',
+    ):
+        assert text in page
+    assert 'unseen' not in page
+    assert len(page) < 2e6
+    assert not list(folder.glob('*.partial'))
+
+
+def test_pictures_alone_make_a_page(scene):
+    assert _run(scene, '--pictures', '1') == 0
+    page = (scene[0] / 'report.html').read_text()
+    assert page.count('<img') == 3
+    assert '<svg' not in page
+
+
+@pytest.mark.parametrize(
+    ('more', 'words'),
+    [
+        (['--split', 'test2'], 'test2'),
+        (['--predictions', 'nowhere'], '--predictions is the folder that predict wrote'),
+        (['--score', 'absent.json'], 'cannot read absent.json'),
+        (['--pictures', '-1'], '--pictures is -1'),
+    ],
+)
+def test_mistakes_are_one_line_and_status_2(scene, more, words, capsys):
+    assert _run(scene, *more) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count('\n') == 1
+
+
+def test_a_resumed_run_counts_the_later_value(tmp_path):
+    _events(tmp_path / 'train', {'learning_rate': [1, 2, 3]})
+    first = next(iter((tmp_path / 'train').iterdir()))
+    first.rename(first.with_name('events.out.tfevents.1.first'))
+    _events(tmp_path / 'train', {'learning_rate': [7, 8]})
+    (curve,) = curves.read(pathlib.Path(tmp_path))
+    assert curve.steps == (1, 2, 3)
+    assert curve.values == (7, 8, 3)
