@@ -32,7 +32,13 @@ JOBS: Mapping[str, Job] = types.MappingProxyType(
         'train': Job('panpipe.model.train', 'train and evaluate a network'),
         'export': Job('panpipe.model.export', 'turn a checkpoint into a SavedModel'),
         'predict': Job('panpipe.pipelines.predict', 'write the files that official evaluators take (Beam)'),
+        'validate': Job(
+            'panpipe.pipelines.validate', 'check prediction files before scoring or uploading them'
+        ),
         'score': Job('panpipe.pipelines.score', 'run the official evaluators on those files'),
+        'evaluate': Job(
+            'panpipe.pipelines.evaluate', 'our metrics of predictions: sizes, intervals, each image (Beam)'
+        ),
         'report': Job('panpipe.pipelines.report', 'make one HTML page of numbers, curves and pictures'),
         'workflow': Job('panpipe.components.workflow', 'compile, run or submit the whole Kubeflow pipeline'),
         'doctor': Job('panpipe.components.doctor', 'check this environment and a configuration'),

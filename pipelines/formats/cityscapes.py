@@ -6,6 +6,7 @@ $CITYSCAPES_RESULTS for `{city}_{sequence}_{frame}*.png`: point it to `semantic/
 """
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,11 @@ def image_id(name: str) -> str | int:
     'bonn_000001_000019'
     """
     return name.removesuffix('_leftImg8bit')
+
+
+def key(annotation: Mapping[str, Any]) -> str:
+    """Returns the image that an annotation is about, as the evaluator joins them: by `image_id`."""
+    return str(annotation['image_id'])
 
 
 def write(

@@ -2,6 +2,8 @@
 """Predictions as files for panopticapi: `panoptic/*.png`, and an annotation each for `panoptic.json`."""
 
 import os
+import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,15 @@ def image_id(name: str) -> str | int:
     (139, 'street')
     """
     return int(name) if name.isdecimal() else name
+
+
+def key(annotation: Mapping[str, Any]) -> str:
+    """Returns the image that an annotation is about, by the name of its PNG without the ending.
+
+    >>> key({'image_id': 139, 'file_name': '000000000139.png'})
+    '000000000139'
+    """
+    return pathlib.PurePath(annotation['file_name']).stem
 
 
 def write(

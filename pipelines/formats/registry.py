@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The official formats by name: modules that each have FOLDERS, image_id and write."""
+"""The official formats by name: modules that each have FOLDERS, image_id, key and write."""
 
 import types
 from collections.abc import Mapping

@@ -49,6 +49,12 @@ def color(ids: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(ids, '<u4').view(np.uint8).reshape(*ids.shape, 4)[..., :3]
 
 
+def ids(colors: np.ndarray) -> np.ndarray:
+    """Reads segment ids, int32 [height, width], from uint8 [height, width, 3]."""
+    channels = colors.astype(np.int32)
+    return channels[..., 0] + 256 * channels[..., 1] + 65536 * channels[..., 2]
+
+
 def classes(
     colors: np.ndarray, found: Sequence[Mapping[str, Any]], class_of: Mapping[int, int], void: int
 ) -> np.ndarray:
@@ -63,12 +69,12 @@ def classes(
     Returns:
       int32 [height, width].
     """
-    ids = colors[..., 0] + 256 * colors[..., 1].astype(np.int32) + 65536 * colors[..., 2].astype(np.int32)
-    table = np.full(ids.max(initial=0) + 1, void, np.int32)
+    pixels = ids(colors)
+    table = np.full(pixels.max(initial=0) + 1, void, np.int32)
     for segment in found:
         if segment['id'] < len(table):
             table[segment['id']] = class_of[segment['category_id']]
-    return table[ids]
+    return table[pixels]
 
 
 def annotation(image_id: str | int, file_name: str, found: Sequence[labels.Segment]) -> dict[str, Any]:

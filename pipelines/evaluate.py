@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The evaluate job: panpipe's own metrics of prediction files, with what the official evaluators do not tell.
+
+It writes a JSON file like that of `panpipe score`, in per cent, and adds PQ by the size of segments,
+confidence intervals over images, and the figures of each image. The official evaluators are not needed.
+"""
+
+import argparse
+import functools
+import importlib.metadata
+import json
+import operator
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.io import filesystems
+
+from panpipe.model import datasets, errors, jobs, quality
+from panpipe.model.inputs import records
+from panpipe.pipelines import evaluation, execution, predictions, sources, tally
+from panpipe.pipelines.formats import registry
+from panpipe.pipelines.sources import entries, files
+
+_NO_TFRECORD = 'Not a valid TFRecord'
+_EXAMPLES = (
+    'panpipe evaluate --dataset cityscapes_panoptic --ground_truth cityscapes --split val '
+    '--predictions predictions --output evaluation.json',
+    "panpipe evaluate --dataset coco_panoptic --ground_truth 'records/val*' --predictions predictions "
+    '--output evaluation.json',
+)
+
+
+class Truth(NamedTuple):
+    """Holds the ground truth of an image: its id, and panoptic ids, int32 [height, width]."""
+
+    name: str
+    panoptic: np.ndarray
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the job and returns its exit status. Unknown options go to Beam."""
+    parser = jobs.parser('evaluate', __doc__ or '', _EXAMPLES)
+    parser.add_argument(
+        '--dataset', required=True, help='name of a data set, or the .json description of one'
+    )
+    parser.add_argument(
+        '--ground_truth',
+        required=True,
+        help='root of the raw data set, or glob patterns of records separated by commas',
+    )
+    parser.add_argument('--split', default='val', help='split of the raw data set (default: val)')
+    parser.add_argument('--predictions', required=True, help='folder that predict wrote')
+    parser.add_argument('--output', required=True, help='JSON file to write')
+    arguments, beam_arguments = parser.parse_known_args(argv)
+    return jobs.run('evaluate', functools.partial(_run, arguments, beam_arguments))
+
+
+def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
+    beam_options = execution.options(beam_arguments)
+    spec = datasets.find(arguments.dataset)
+    # Workers read this file too; a mistake in it is told sooner here.
+    found = predictions.read(arguments.predictions, spec)
+    source = _source(arguments.ground_truth, arguments.split, spec)
+    facts = {
+        'evaluator': f'panpipe {importlib.metadata.version("panpipe")}',
+        'format': registry.of(spec),
+        'dataset': spec.name,
+        'split': arguments.split,
+        'miou_of': 'semantic' if found.has_semantic else 'panoptic',
+    }
+    try:
+        execution.run(
+            lambda root: build(root, source, arguments.predictions, spec, arguments.output, facts),
+            beam_options,
+        )
+    except (RuntimeError, ValueError) as error:
+        if _NO_TFRECORD not in str(error):
+            raise
+        raise errors.InputError(
+            f'--ground_truth {arguments.ground_truth}: a file is damaged or holds no records; '
+            'run `panpipe convert` again'
+        ) from error
+    evaluation.show(json.loads(files.read(arguments.output)))
+
+
+def build(
+    root: beam.Pipeline,
+    source: beam.PTransform,
+    folder: str,
+    spec: datasets.DatasetSpec,
+    output: str,
+    facts: Mapping[str, Any],
+) -> None:
+    """Lays out the pipeline: ground truth of `source` against the predictions of `folder`."""
+    _ = (
+        root
+        | 'ReadTruth' >> source
+        | 'JudgeEachImage' >> beam.ParDo(Judge(folder, spec))
+        | 'JoinCounts' >> beam.CombineGlobally(Sum(tally.Tally.zero(spec.labels)))
+        | 'ComputeFigures' >> beam.Map(evaluation.figures, spec, facts)
+        | 'WriteFigures' >> beam.Map(write, output)
+    )
+
+
+class Judge(beam.DoFn):
+    """Counts one image's prediction against its ground truth."""
+
+    def __init__(self, folder: str, spec: datasets.DatasetSpec) -> None:
+        """Remembers the folder of predictions; workers read the list of them."""
+        self._folder, self._spec = folder, spec
+
+    def setup(self) -> None:
+        """Reads the list of predictions, once a worker."""
+        self._predictions = predictions.read(self._folder, self._spec)
+
+    def process(self, truth: Truth) -> Iterator[tally.Tally]:
+        """Yields the counts of an image."""
+        yield judge(truth, self._predictions)
+
+
+class Sum(beam.CombineFn):
+    """Adds values that have `+`, from their neutral element on."""
+
+    def __init__(self, zero: tally.Tally | quality.PanopticQuality | quality.ConfusionMatrix) -> None:
+        """Takes the neutral element."""
+        self._zero = zero
+
+    def create_accumulator(self) -> Any:
+        """Returns the neutral element; values are immutable, so all bundles may share it."""
+        return self._zero
+
+    def add_input(self, accumulator: Any, value: Any) -> Any:
+        """Adds one value."""
+        return accumulator + value
+
+    def merge_accumulators(self, accumulators: Iterable[Any]) -> Any:
+        """Adds the sums of several bundles."""
+        return functools.reduce(operator.add, accumulators, self._zero)
+
+    def extract_output(self, accumulator: Any) -> Any:
+        """Returns the sum itself."""
+        return accumulator
+
+
+def judge(truth: Truth, found: predictions.Predictions) -> tally.Tally:
+    """Counts one image.
+
+    Raises:
+      errors.InputError: it has no prediction, or one of another size.
+    """
+    panoptic = found.panoptic(truth.name)
+    classes = found.semantic(truth.name, panoptic)
+    for form, pixels in {'panoptic': panoptic, 'semantic': classes}.items():
+        if pixels.shape != truth.panoptic.shape:
+            raise errors.InputError(
+                f'the {form} prediction of {truth.name} is {pixels.shape} (height, width), the ground truth '
+                f'{truth.panoptic.shape}; predict at the size of the image'
+            )
+    return tally.Tally.from_maps(truth.name, truth.panoptic, panoptic, classes, found.spec.labels)
+
+
+def from_record(serialized: bytes) -> Truth:
+    """Takes the ground truth out of a record.
+
+    Raises:
+      errors.InputError: the record has none, or is damaged.
+    """
+    record = records.parse(serialized)
+    return _labelled(record.image_id, record.panoptic)
+
+
+def from_entry(entry: entries.ImageFile) -> Truth:
+    """Reads the annotation of an image of a raw data set.
+
+    Raises:
+      errors.InputError: it has none, or its files are damaged.
+    """
+    return _labelled(entry.image_id, entry.label.read() if entry.label else None)
+
+
+def write(figures: Mapping[str, Any], output: str) -> None:
+    """Writes the JSON file whole."""
+    aside = f'{output}.partial'
+    with filesystems.FileSystems.create(aside) as file:
+        file.write(json.dumps(figures, indent=2).encode() + b'\n')
+    filesystems.FileSystems.rename([aside], [output])
+
+
+def _labelled(name: str, panoptic: np.ndarray | None) -> Truth:
+    if panoptic is None:
+        raise errors.InputError(
+            f'the image {name} of --ground_truth has no annotation; evaluate on a split that has'
+        )
+    return Truth(name, panoptic)
+
+
+def _source(given: str, split: str, spec: datasets.DatasetSpec) -> beam.PTransform:
+    """Returns what yields the ground truth."""
+    if os.path.isdir(given):
+        found = sources.module(spec).list_images(given, split, spec)
+        return 'Names' >> beam.Create(found, reshuffle=True) | 'Load' >> beam.Map(from_entry)
+    patterns = [pattern.strip() for pattern in given.split(',')]
+    for pattern in patterns:
+        if not filesystems.FileSystems.match([pattern])[0].metadata_list:
+            raise errors.InputError(
+                f'--ground_truth {pattern} is no folder and matches no file; give the root of a raw data '
+                'set or records that `panpipe convert` wrote'
+            )
+    read = 'Names' >> beam.Create(patterns) | 'Records' >> beam.io.ReadAllFromTFRecord()
+    return read | 'Labels' >> beam.Map(from_record)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be wrong with the PNGs of a prediction folder, and with the files in it."""
+
+import io
+import os
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from panpipe.model import datasets
+from panpipe.pipelines import faults
+from panpipe.pipelines.formats import segments
+
+# Bits a channel stand in byte 24 of every PNG: Pillow would cut 16 down to 8 without a word.
+_DEPTH = 24
+_VOID_TRAIN_ID = 255
+# Label ids of cityscapesScripts, evaluated or not.
+_LABEL_IDS = range(34)
+Size = tuple[int, int]
+
+
+def decode(path: str, where: str, mode: str) -> tuple[np.ndarray | None, list[faults.Fault]]:
+    """Reads a PNG of mode 'RGB' (uint8 [height, width, 3]) or 'L' ([height, width]), or says why not."""
+    try:
+        with open(path, 'rb') as file:
+            encoded = file.read()
+        image = Image.open(io.BytesIO(encoded))
+        pixels = np.array(image)
+    except FileNotFoundError:
+        return None, [faults.Fault(where, 'is missing', 'predict the image again')]
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        what = f'cannot be decoded ({"not an image" if "identify" in str(error) else error})'
+        return None, [faults.Fault(where, what, 'it is damaged or cut short; predict the image again')]
+    if image.format != 'PNG':
+        cure = 'save it as PNG: others lose ids'
+        return None, [faults.Fault(where, f'is a {image.format} file', cure)]
+    if image.mode != mode or encoded[_DEPTH] != 8:
+        found = f'has pixels of mode {image.mode}, {encoded[_DEPTH]} bits a channel'
+        return None, [faults.Fault(where, found, f'save it in mode {mode}, 8 bits a channel')]
+    return pixels, []
+
+
+def size(shape: Size, expected: Size | None, where: str) -> list[faults.Fault]:
+    """Checks a size, (height, width), against the image's."""
+    if expected in (None, shape):
+        return []
+    return [
+        faults.Fault(
+            where, f'is {shape}, its image {expected} (height, width)', 'resize to the image, nearest'
+        )
+    ]
+
+
+def panoptic(path: str, where: str, entry: Mapping[str, Any], expected: Size | None) -> list[faults.Fault]:
+    """Checks the PNG of one image against the image's size and its entry in the JSON file."""
+    colors, found = decode(path, where, 'RGB')
+    if colors is None:
+        return found
+    found += size(colors.shape[:2], expected, where)
+    return found + faults.areas(count(segments.ids(colors)), entry, where)
+
+
+def count(ids: np.ndarray) -> dict[int, int]:
+    """Counts pixels by id, ascending."""
+    flat = ids.ravel()
+    # Maps are piecewise constant: sorting runs is much faster than sorting pixels.
+    starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]]))
+    distinct, index = np.unique(flat[starts], return_inverse=True)
+    numbers = np.bincount(index, np.diff(starts, append=flat.size)).astype(int)
+    return dict(zip(distinct.tolist(), numbers.tolist(), strict=True))
+
+
+def semantic(path: str, where: str, expected: Size | None) -> tuple[set[int], list[faults.Fault]]:
+    """Checks the label-id PNG of one image, and returns the ids that it holds."""
+    pixels, found = decode(path, where, 'L')
+    if pixels is None:
+        return set(), found
+    return set(count(pixels)), found + size(pixels.shape[:2], expected, where)
+
+
+def label_ids(by_file: Mapping[str, set[int]], spec: datasets.DatasetSpec) -> list[faults.Fault]:
+    """Checks the ids of all label-id PNGs; together they tell whether they are train ids.
+
+    Args:
+      by_file: ids by the path of the PNG.
+      spec: the data set.
+    """
+    used = set[int]().union(*by_file.values())
+    train_ids = {*spec.by_id, _VOID_TRAIN_ID}
+    if used <= train_ids and not used <= {*spec.from_official, spec.official_void}:
+        what = f'all ids are of {sorted(used)[:8]} …: these look like train ids'
+        return [faults.Fault('semantic', what, 'write label ids (7 road … 33 bicycle)')]
+    known = {*spec.from_official, spec.official_void, *_LABEL_IDS}
+    return [
+        faults.Fault(where, f'has the label id {min(ids - known)}', 'the evaluator knows 0 .. 33')
+        for where, ids in by_file.items()
+        if not ids <= known
+    ]
+
+
+def strangers(folder: str, wanted: Collection[str]) -> list[faults.Fault]:
+    """Lists files of a folder that belong to no prediction; paths are relative to the folder."""
+    there: Iterable[str] = (
+        os.path.relpath(os.path.join(place, name), folder)
+        for place, _, names in os.walk(folder)
+        for name in names
+    )
+    return [
+        faults.Fault(path, 'is the file of no prediction', 'remove it, or list it in panoptic.json')
+        for path in sorted(there)
+        if path not in wanted
+    ]

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads official prediction files back: `panoptic.json`, `panoptic/*.png` and, if any, `semantic/*.png`."""
+
+import dataclasses
+import json
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from panpipe.model import datasets, errors, labels
+from panpipe.pipelines.formats import registry
+from panpipe.pipelines.sources import entries, files, images
+
+DOCUMENT = 'panoptic.json'
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """Names the predictions of a folder, and reads them one at a time.
+
+    Attributes:
+      folder: holds the files that `panpipe predict` writes.
+      spec: the data set.
+      annotations: entry of `panoptic.json` by image.
+      has_semantic: the folder has label-id PNGs besides.
+    """
+
+    folder: str
+    spec: datasets.DatasetSpec
+    annotations: Mapping[str, Mapping[str, Any]]
+    has_semantic: bool
+
+    def panoptic(self, name: str) -> np.ndarray:
+        """Returns panoptic ids, int32 [height, width]; the segments of a class count from 1, stuff too.
+
+        So two segments of one stuff class stay two, as they are to the official evaluators; these count the
+        pixels of a segment themselves, too, and look neither at `area` nor at `iscrowd` of a prediction.
+
+        Raises:
+          errors.InputError: there is none, or its files are damaged or disagree.
+        """
+        if name not in self.annotations:
+            raise errors.InputError(
+                f'{files.join(self.folder, DOCUMENT)} has no prediction of the image {name}; predict all '
+                'images of the ground truth'
+            )
+        annotation = self.annotations[name]
+        path = files.join(self.folder, 'panoptic', annotation['file_name'])
+        found = tuple(labels.Segment(s['id'], s['category_id'], 0) for s in annotation['segments_info'])
+        strange = [s.category_id for s in found if s.category_id not in self.spec.from_official]
+        if strange:
+            raise errors.InputError(
+                f'{path} has a segment of category {strange[0]}, which {self.spec.name} lacks; check '
+                '--dataset, or run `panpipe validate`'
+            )
+        return entries.PanopticPng(path, found, _numbering(self.spec), has_areas=False).read()
+
+    def semantic(self, name: str, panoptic: np.ndarray) -> np.ndarray:
+        """Returns class ids, int32 [height, width], `num_classes` where no class is predicted.
+
+        They are those of the label-id PNG where the folder has such, else those of the panoptic map.
+
+        Raises:
+          errors.InputError: the PNG is missing or damaged.
+        """
+        codec = self.spec.labels
+        if not self.has_semantic:
+            classes = codec.decode(panoptic)[0]
+            return np.where(classes == codec.ignore_label, codec.num_classes, classes)
+        path = files.join(self.folder, 'semantic', f'{name}.png')
+        table = np.full(256, codec.num_classes, np.int32)
+        for category in self.spec.categories:
+            table[category.official_id] = category.id
+        return table[images.pixels(files.read(path), ('L',), path)]
+
+
+def read(folder: str, spec: datasets.DatasetSpec) -> Predictions:
+    """Reads what `panoptic.json` of a folder lists.
+
+    Raises:
+      errors.InputError: the file is missing or of another form, or lists an image twice.
+    """
+    path = files.join(folder, DOCUMENT)
+    key = registry.FORMATS[registry.of(spec)].key
+    by_image: dict[str, Mapping[str, Any]] = {}
+    try:
+        for annotation in json.loads(files.read(path))['annotations']:
+            for segment in annotation['segments_info']:
+                _ = operator.index(segment['id']), operator.index(segment['category_id'])
+            files.join(folder, annotation['file_name'])
+            name = key(annotation)
+            if name in by_image:
+                raise errors.InputError(f'{path} lists the image {name} twice; keep one prediction')
+            by_image[name] = annotation
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, errors.InputError):
+            raise
+        raise errors.InputError(
+            f'{path} is not a panoptic JSON file of the COCO form ({type(error).__name__}: {error}); '
+            'run `panpipe predict` again'
+        ) from error
+    has_semantic = registry.of(spec) == 'cityscapes' and bool(files.find(folder, 'semantic/*.png'))
+    return Predictions(folder, spec, by_image, has_semantic)
+
+
+def _numbering(spec: datasets.DatasetSpec) -> entries.Numbering:
+    """Numbers the segments of every class: a prediction has no crowd to tell from them."""
+    codec = dataclasses.replace(spec.labels, thing_ids=tuple(spec.by_id))
+    return dataclasses.replace(entries.official_numbering(spec), codec=codec)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that the evaluate job counts, as one value that adds up."""
+
+import dataclasses
+from typing import Self
+
+import numpy as np
+
+from panpipe.model import labels as label_specs
+from panpipe.model import quality
+from panpipe.pipelines import resampling, sizes
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Image:
+    """Holds the counts of one image.
+
+    Attributes:
+      name: image id.
+      panoptic: its segments.
+      pixels: int64 [3, num_classes], from `resampling.class_pixels`.
+    """
+
+    name: str
+    panoptic: quality.PanopticQuality
+    pixels: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Tally:
+    """Counts a set of images; `+` joins two sets, in any order and grouping.
+
+    Attributes:
+      panoptic: segments by class.
+      semantic: pixels by class.
+      by_size: segments by class, one for each of `sizes.RANGES`.
+      images: counts of each image, in no certain order.
+    """
+
+    panoptic: quality.PanopticQuality
+    semantic: quality.ConfusionMatrix
+    by_size: tuple[quality.PanopticQuality, ...]
+    images: tuple[Image, ...]
+
+    @classmethod
+    def zero(cls, labels: label_specs.LabelSpec) -> Self:
+        """Makes the neutral element of `+`."""
+        panoptic = quality.PanopticQuality.zero(labels)
+        return cls(panoptic, quality.ConfusionMatrix.zero(labels), (panoptic,) * len(sizes.RANGES), ())
+
+    @classmethod
+    def from_maps(
+        cls,
+        name: str,
+        ground_truth: np.ndarray,
+        prediction: np.ndarray,
+        classes: np.ndarray,
+        labels: label_specs.LabelSpec,
+    ) -> Self:
+        """Counts one image.
+
+        Args:
+          name: image id.
+          ground_truth: integer [height, width], panoptic ids with crowd as instance 0 of a thing class.
+          prediction: integer [height, width], panoptic ids.
+          classes: integer [height, width], predicted class ids.
+          labels: what the ids mean.
+        """
+        panoptic = quality.PanopticQuality.from_maps(ground_truth, prediction, labels)
+        semantic = quality.ConfusionMatrix.from_maps(labels.decode(ground_truth)[0], classes, labels)
+        image = Image(name, panoptic, resampling.class_pixels(semantic))
+        return cls(panoptic, semantic, sizes.from_maps(ground_truth, prediction, labels), (image,))
+
+    def __add__(self, other: Self) -> Self:
+        """Joins the counts of two sets of images of one data set."""
+        return type(self)(
+            self.panoptic + other.panoptic,
+            self.semantic + other.semantic,
+            tuple(mine + yours for mine, yours in zip(self.by_size, other.by_size, strict=True)),
+            self.images + other.images,
+        )

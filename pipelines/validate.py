@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The validate job: checks a folder of predictions before it is scored or uploaded.
+
+The folder is what `panpipe predict` writes: panoptic.json, panoptic/*.png, and semantic/*.png of Cityscapes.
+With --images or --ground_truth it also checks that every image is there, at its own size.
+"""
+
+import argparse
+import concurrent.futures
+import functools
+import json
+import os
+import pathlib
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from PIL import Image
+
+from panpipe.model import datasets, errors, jobs
+from panpipe.pipelines import faults, png_faults, sources
+from panpipe.pipelines.formats import registry
+from panpipe.pipelines.sources import annotations, entries
+
+_SHOWN = 10
+_ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
+_EXAMPLES = (
+    'panpipe validate --format cityscapes --predictions predictions --ground_truth cityscapes --split test',
+    'panpipe validate --format coco --predictions predictions --images test2017',
+)
+Entries = Mapping[str, Mapping[str, Any]]
+Sizes = Mapping[str, png_faults.Size]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the job and returns its exit status: 0 sound, 2 faults found."""
+    parser = jobs.parser('validate', __doc__ or '', _EXAMPLES)
+    parser.add_argument('--format', required=True, choices=registry.FORMATS, help='form of the predictions')
+    parser.add_argument('--predictions', required=True, help='folder to check')
+    parser.add_argument('--dataset', help='data set of the predictions (default: FORMAT_panoptic)')
+    images = parser.add_mutually_exclusive_group()
+    images.add_argument('--images', help='folder of the images that were to be predicted')
+    images.add_argument('--ground_truth', help='root of the raw data set, of which only the images are used')
+    parser.add_argument('--split', default='val', help='split of the raw data set (default: val)')
+    return jobs.run('validate', functools.partial(_run, parser.parse_args(argv)))
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    spec = datasets.find(arguments.dataset or f'{arguments.format}_panoptic')
+    if registry.of(spec) != arguments.format:
+        raise errors.InputError(f'{spec.name} has --format {registry.of(spec)}, not {arguments.format}')
+    if not os.path.isdir(arguments.predictions):
+        raise errors.InputError(f'the folder --predictions {arguments.predictions} does not exist')
+    sizes = _sizes(_images(arguments, spec), registry.FORMATS[arguments.format])
+    found, summary = check(arguments.predictions, spec, sizes)
+    if found:
+        for fault in found[:_SHOWN]:
+            print(' '.join(str(fault).split()), file=sys.stderr)
+        raise errors.InputError(
+            f'{arguments.predictions} has {len(found)} faults'
+            + (f', the first {_SHOWN} are above; cure them' if len(found) > _SHOWN else '; cure them')
+        )
+    print(f'panpipe validate: {summary}')
+
+
+def check(folder: str, spec: datasets.DatasetSpec, sizes: Sizes | None) -> tuple[list[faults.Fault], str]:
+    """Looks at all files of a folder of predictions.
+
+    Args:
+      folder: of the predictions.
+      spec: the data set.
+      sizes: (height, width) of each image that must be predicted, or None where these are not known.
+
+    Returns:
+      The faults, and a line that sums up what there is.
+    """
+    content, found = _read(folder)
+    if found:
+        return found, ''
+    reader = registry.FORMATS[registry.of(spec)]
+    named, found = _document(content['annotations'], spec, sizes)
+    is_sound = not found
+    found += _panoptic(folder, named, sizes or {})
+    has_semantic = 'semantic' in reader.FOLDERS and os.path.isdir(os.path.join(folder, 'semantic'))
+    if has_semantic:
+        found += _semantic(folder, sizes or {}, named, spec)
+    if is_sound:  # otherwise files may seem strange only because the document lists them wrongly
+        found += png_faults.strangers(folder, _wanted(named, named if has_semantic else ()))
+    return found, _summary(folder, named, sizes, has_semantic)
+
+
+def _document(
+    listed: Sequence[Any], spec: datasets.DatasetSpec, sizes: Sizes | None
+) -> tuple[dict[str, Mapping[str, Any]], list[faults.Fault]]:
+    """Checks the annotations; returns by image those that can be read, and the faults."""
+    reader = registry.FORMATS[registry.of(spec)]
+    found = [fault for index, entry in enumerate(listed) for fault in faults.annotation(index, entry)]
+    sound = [entry for index, entry in enumerate(listed) if not faults.annotation(index, entry)]
+    names = [reader.key(entry) for entry in sound]
+    named = dict(zip(names, sound, strict=True))
+    found += [*faults.images(names, sizes if not found else None), *faults.content(sound)]
+    unknown = faults.categories(named, spec)
+    found += [*faults.file_names(named), *unknown]
+    for name, entry in named.items():
+        found += [*faults.image_id(entry, name, reader), *faults.segments(entry, name)]
+        # Which classes are stuff cannot be told where the categories are wrong.
+        found += faults.stuff(entry, name, spec) if not unknown else []
+    return named, found
+
+
+def _read(folder: str) -> tuple[Any, list[faults.Fault]]:
+    path = pathlib.Path(folder, faults.DOCUMENT)
+    try:
+        content = json.loads(path.read_text())
+    except OSError as error:
+        cure = 'run `panpipe predict`, or check --predictions'
+        return None, [faults.Fault(faults.DOCUMENT, f'cannot be read ({error.strerror})', cure)]
+    except ValueError as error:
+        return None, [faults.Fault(faults.DOCUMENT, f'is not JSON ({error})', 'write it again')]
+    return content, faults.document(content)
+
+
+def _panoptic(folder: str, named: Entries, sizes: Sizes) -> list[faults.Fault]:
+    def look(name: str) -> list[faults.Fault]:
+        where = os.path.join('panoptic', named[name]['file_name'])
+        return png_faults.panoptic(os.path.join(folder, where), where, named[name], sizes.get(name))
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        return [fault for found in pool.map(look, named) for fault in found]
+
+
+def _semantic(
+    folder: str, sizes: Sizes, names: Iterable[str], spec: datasets.DatasetSpec
+) -> list[faults.Fault]:
+    def look(name: str) -> tuple[str, set[int], list[faults.Fault]]:
+        where = os.path.join('semantic', f'{name}.png')
+        return where, *png_faults.semantic(os.path.join(folder, where), where, sizes.get(name))
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        looked = list(pool.map(look, dict.fromkeys(names)))
+    found = [fault for _, _, mine in looked for fault in mine]
+    return found + png_faults.label_ids({where: ids for where, ids, _ in looked}, spec)
+
+
+def _wanted(named: Entries, semantic: Iterable[str]) -> set[str]:
+    return {
+        faults.DOCUMENT,
+        *(os.path.normpath(os.path.join('panoptic', entry['file_name'])) for entry in named.values()),
+        *(os.path.join('semantic', f'{name}.png') for name in semantic),
+    }
+
+
+def _summary(folder: str, named: Entries, sizes: Sizes | None, has_semantic: bool) -> str:
+    segments = sum(len(entry['segments_info']) for entry in named.values())
+    empty = sum(not entry['segments_info'] for entry in named.values())
+    parts = [f'{folder} is sound: {len(named)} images, {segments} segments']
+    parts += [f'{empty} images altogether void'] if empty else []
+    parts += ['label-id PNGs too'] if has_semantic else []
+    parts += ['compared with no images'] if sizes is None else []
+    return ', '.join(parts)
+
+
+def _images(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> list[entries.ImageFile] | None:
+    """Lists the images that must be predicted, if the arguments tell them."""
+    if arguments.ground_truth:
+        listed: list[entries.ImageFile] = sources.module(spec).list_images(
+            arguments.ground_truth, arguments.split, spec, with_labels=False
+        )
+        return listed
+    if not arguments.images:
+        return None
+    paths = sorted(str(path) for path in pathlib.Path(arguments.images).rglob('*') if path.is_file())
+    found = annotations.image_files(paths)
+    if not found:
+        raise errors.InputError(f'--images {arguments.images} holds no .png or .jpg file')
+    return found
+
+
+def _sizes(images: Sequence[entries.ImageFile] | None, reader: Any) -> dict[str, png_faults.Size] | None:
+    """Returns (height, width), upright, by the name that the format knows an image by."""
+    if images is None:
+        return None
+    sizes = {}
+    for image in images:
+        own = {'image_id': reader.image_id(image.image_id), 'file_name': f'{image.image_id}.png'}
+        sizes[reader.key(own)] = _size(image.path)
+    return sizes
+
+
+def _size(path: str) -> png_faults.Size:
+    try:
+        with Image.open(path) as image:
+            is_turned = image.getexif().get(_ORIENTATION) in _TURNED
+            return image.size if is_turned else (image.height, image.width)
+    except OSError as error:
+        raise errors.InputError(f'the image {path} cannot be read ({error}); fetch it again') from error
+
+
+if __name__ == '__main__':
+    sys.exit(main())
