@@ -27,7 +27,7 @@ install: .venv/.installed .venv-official/.installed ## Make the two virtual envi
 	.venv-official/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
-op: .venv/.installed ## Compile the merge op (skipped when it is up to date)
+op: .venv/.installed ## Compile the ops (skipped when it is up to date)
 	$(BIN)/python -m panpipe.custom_ops.build
 
 demo: install op ## The whole way on toy data: raw images to official scores and a report

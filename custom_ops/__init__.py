@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The merge op: compiled kernel, pure-TensorFlow twin and numpy oracle."""
+"""Post-processing in compiled ops: the kernels, the merge's pure-TensorFlow twin and its numpy oracle."""

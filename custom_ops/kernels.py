@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Chooses between the compiled ops and their pure-TensorFlow twins.
+"""Calls the compiled ops, where they are built, and the twin of the merge where they are not.
 
 The merge, by which they all go:
 
@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from panpipe.custom_ops import library, twin
 from panpipe.custom_ops import rules as merge_rules
+from panpipe.model import tensors
 
 
 def op_available() -> bool:
@@ -67,3 +68,39 @@ def merge(
     if ops is None:
         return twin.merge(semantic, instance, rules)
     return ops.panpipe_merge(semantic, instance, **dataclasses.asdict(rules))
+
+
+def panoptic_from_heads(
+    heads: tensors.Heads,
+    size: tf.Tensor | tuple[int, int],
+    centers: merge_rules.CenterRules,
+    rules: merge_rules.Rules,
+) -> tensors.Prediction | None:
+    """Makes a prediction of heads at any stride by the compiled op.
+
+    Its twin is `model.postprocess`: upsample, argmax, centres, grouping and merge, one after the other, with
+    all logits at full resolution between them. The op holds no more of full resolution than the prediction.
+
+    Args:
+      heads: float32 [batch, h, w, channels] each.
+      size: int32 [2], height and width of the prediction.
+      centers: how centres are chosen.
+      rules: how maps are merged.
+
+    Returns:
+      Maps [batch, height, width], or None where the twin has to run: the op is not built, or the heads lack
+      the instance branch.
+
+    Raises:
+      tf.errors.InvalidArgumentError: the heads differ in shape, are empty, or size is not positive.
+    """
+    if heads.center_heatmap is None or heads.offset is None:
+        return None
+    ops = library.load()
+    if ops is None:
+        return None
+    inputs = (tf.convert_to_tensor(head, tf.float32) for head in heads)
+    maps = ops.panpipe_panoptic_from_heads(
+        *inputs, size, **dataclasses.asdict(centers), **dataclasses.asdict(rules)
+    )
+    return tensors.Prediction(*maps)

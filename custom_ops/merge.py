@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The public face of the compiled ops: the merge alone, and everything from the heads to a prediction."""
 
+from panpipe.custom_ops import kernels
+from panpipe.custom_ops import rules as ops_rules
 from panpipe.custom_ops.kernels import merge, op_available
 from panpipe.model import labels as label_codec
 from panpipe.model import postprocess, tensors
@@ -22,8 +24,16 @@ def panoptic_from_heads(
 ) -> tensors.Prediction:
     """Makes a prediction [batch, height, width] of heads at the decoder's stride.
 
-    It equals `postprocess.upsample` followed by `postprocess.panoptic`, whose arguments these are.
+    It equals `postprocess.upsample` followed by `postprocess.panoptic`, whose arguments these are, bit for
+    bit. With the compiled op it is much faster than those and needs little memory beside the prediction.
     """
+    prediction = None
+    if use_op:
+        centers = ops_rules.CenterRules(center_threshold, nms_kernel, keep_k_centers)
+        rules = ops_rules.Rules(labels.thing_ids, labels.label_divisor, stuff_area_limit, labels.ignore_label)
+        prediction = kernels.panoptic_from_heads(heads, (height, width), centers, rules)
+    if prediction is not None:
+        return prediction
     return postprocess.panoptic(
         postprocess.upsample(heads, height, width),
         labels,

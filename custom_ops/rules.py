@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the merge of a semantic and an instance map has to know beside the two maps."""
+"""What the ops have to know beside the maps: how centres are chosen, and how maps are merged."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ INT32_MAX = 2**31 - 1
 
 
 class RuleError(tf.errors.InvalidArgumentError, ValueError):
-    """Refuses an argument of the merge, before or while a graph is built.
+    """Refuses an argument of the ops, before or while a graph is built.
 
     It is a `ValueError`, as for every misuse, and an `InvalidArgumentError`, as the op itself raises: a
     caller catches either, whatever runs below.
@@ -22,6 +22,23 @@ class RuleError(tf.errors.InvalidArgumentError, ValueError):
 def refuse(message: str) -> RuleError:
     """Makes the error that says `message`."""
     return RuleError(None, None, message)
+
+
+@dataclasses.dataclass(frozen=True)
+class CenterRules:
+    """Holds the numbers of the search for centres; `model.postprocess.centers` says what they mean.
+
+    Raises:
+      RuleError: nms_kernel is out of range.
+    """
+
+    center_threshold: float
+    nms_kernel: int
+    keep_k_centers: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.nms_kernel <= INT32_MAX:
+            raise refuse(f'nms_kernel is {self.nms_kernel}; it must be 1 .. {INT32_MAX}')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,23 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// The TensorFlow op over merge.h; rules.py holds the same checks of the attributes.
-#include <algorithm>
+// The TensorFlow op over merge.h.
 #include <cstdint>
 #include <functional>
-#include <limits>
 #include <vector>
 
+#include "attributes.h"
 #include "merge.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/shape_inference.h"
-#include "tensorflow/core/lib/core/threadpool.h"
 
 namespace panpipe {
 namespace {
 
 namespace tf = ::tensorflow;
-
-constexpr int64_t kSmallestBand = 1 << 17;  // pixels; less is not worth another thread
 
 REGISTER_OP("PanpipeMerge")
     .Input("semantic: int32")
@@ -35,35 +31,6 @@ REGISTER_OP("PanpipeMerge")
       return tf::OkStatus();
     })
     .Doc("Merges a semantic and an instance map [batch, height, width] into panoptic ids.");
-
-// Reads an attribute that must lie in [smallest, largest].
-tf::Status ReadAttribute(tf::OpKernelConstruction* context, const char* name, int64_t smallest, int64_t largest,
-                         int32_t* value) {
-  int64_t number;
-  TF_RETURN_IF_ERROR(context->GetAttr(name, &number));
-  if (number < smallest || number > largest) {
-    return tf::errors::InvalidArgument(name, " is ", number, "; it must be ", smallest, " .. ", largest);
-  }
-  *value = static_cast<int32_t>(number);
-  return tf::OkStatus();
-}
-
-tf::Status ReadRules(tf::OpKernelConstruction* context, MergeRules* rules) {
-  constexpr int64_t kMax = std::numeric_limits<int32_t>::max();
-  TF_RETURN_IF_ERROR(ReadAttribute(context, "label_divisor", 1, kMax, &rules->label_divisor));
-  TF_RETURN_IF_ERROR(ReadAttribute(context, "stuff_area_limit", 0, kMax, &rules->stuff_area_limit));
-  TF_RETURN_IF_ERROR(ReadAttribute(context, "void_label", 0, rules->largest_label(), &rules->void_label));
-  std::vector<int64_t> ids;
-  TF_RETURN_IF_ERROR(context->GetAttr("thing_ids", &ids));
-  for (const int64_t id : ids) {
-    if (id < 0 || id > rules->largest_label()) {
-      return tf::errors::InvalidArgument("a thing id is ", id, "; labels are 0 .. ", rules->largest_label());
-    }
-    rules->thing_ids.push_back(static_cast<int32_t>(id));
-  }
-  std::sort(rules->thing_ids.begin(), rules->thing_ids.end());
-  return tf::OkStatus();
-}
 
 class MergeOp : public tf::OpKernel {
  public:
@@ -88,19 +55,15 @@ class MergeOp : public tf::OpKernel {
  private:
   void Merge(tf::OpKernelContext* context, const int32_t* semantic, const int32_t* instance, int64_t images,
              int64_t pixels, int32_t* panoptic) const {
-    tf::thread::ThreadPool* pool = context->device()->tensorflow_cpu_worker_threads()->workers;
-    const int64_t wanted = std::min<int64_t>(pixels / kSmallestBand, pool->NumThreads());
-    const int64_t bands_per_image = std::max<int64_t>(wanted, 1);
+    const Bands threads(context);
+    const int64_t bands_per_image = threads.Count(pixels, 1);
     std::vector<Band> bands(images * bands_per_image);
     // The first pixel of a band; that of the next one is its end.
     const auto first_pixel = [=](int64_t band) {
       return band / bands_per_image * pixels + band % bands_per_image * pixels / bands_per_image;
     };
     const auto for_each_band = [&](const std::function<void(int64_t)>& work) {
-      pool->ParallelFor(bands.size(), /*cost_per_unit=*/pixels / bands_per_image,
-                        [&](int64_t begin, int64_t end) {
-                          for (; begin < end; ++begin) work(begin);
-                        });
+      threads.ForEach(bands.size(), pixels / bands_per_image, work);
     };
     for_each_band([&](int64_t i) { ReadBand(semantic, instance, first_pixel(i), first_pixel(i + 1), &bands[i]); });
     int32_t label;

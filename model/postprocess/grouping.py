@@ -3,6 +3,7 @@
 
 import tensorflow as tf
 
+from panpipe.custom_ops import library
 from panpipe.model.postprocess import centers
 
 # Distances are held for this many (pixel, centre) pairs at a time: 2 MB of float32, which stay in the cache.
@@ -10,7 +11,12 @@ _PAIRS = 2**19
 
 
 def group(
-    peak_map: tf.Tensor, offset: tf.Tensor, is_thing: tf.Tensor, *, keep_k_centers: int
+    peak_map: tf.Tensor,
+    offset: tf.Tensor,
+    is_thing: tf.Tensor,
+    *,
+    keep_k_centers: int,
+    use_op: bool = True,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Assigns thing pixels to centres, image by image.
 
@@ -19,6 +25,7 @@ def group(
       offset: float32 [batch, height, width, 2], (y, x) from the pixel to its centre.
       is_thing: bool [batch, height, width].
       keep_k_centers: as `centers.positions`.
+      use_op: uses the compiled op if it was built; the result is the same, bit for bit.
 
     Returns:
       instance: int32 [batch, height, width], 1 + index of the centre in row-major order; 0 on stuff, and
@@ -27,11 +34,17 @@ def group(
 
     Source: Cheng et al., Panoptic-DeepLab (CVPR 2020), equation 1.
     """
+    ops = library.load() if use_op else None
+    if ops is not None:
+        return tuple(ops.panpipe_group(peak_map, offset, is_thing, keep_k_centers=keep_k_centers))
 
     def group_image(maps: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         return _group_image(*maps, keep_k_centers)
 
-    return tf.map_fn(group_image, (peak_map, offset, is_thing), fn_output_signature=(tf.int32, tf.float32))
+    found = tf.map_fn(group_image, (peak_map, offset, is_thing), fn_output_signature=(tf.int32, tf.float32))
+    # Of a batch without images the loop cannot know how large they would be.
+    instance, score = (tf.reshape(maps, tf.shape(peak_map)) for maps in found)
+    return instance, score
 
 
 def _group_image(
@@ -52,6 +65,7 @@ def nearest(target: tf.Tensor, center: tf.Tensor) -> tf.Tensor:
 
     The squared distance is (ty - cy) * (ty - cy) + (tx - cx) * (tx - cx), where every operation is rounded to
     float32 on its own: no fused multiply-add, no square root. So any implementation gives the same index.
+    A distance that is infinite or not a number is never the nearest; where all are, the index is 0.
 
     Args:
       target: float32 [targets, 2], (y, x).

@@ -4,6 +4,7 @@
 import tensorflow as tf
 
 from panpipe.custom_ops import kernels
+from panpipe.custom_ops import rules as ops_rules
 from panpipe.model import labels as label_codec
 from panpipe.model import tensors
 from panpipe.model.postprocess import centers, grouping
@@ -29,10 +30,18 @@ def panoptic(
       labels: the classes and the panoptic codec.
       center_threshold, nms_kernel: as `centers.peaks`.
       keep_k_centers: as `centers.positions`.
-      stuff_area_limit, use_op: as `kernels.merge`.
+      stuff_area_limit: as `kernels.merge`.
+      use_op: uses the compiled ops if they were built; the result is the same, bit for bit.
 
     Source: Cheng et al., Panoptic-DeepLab (CVPR 2020), section 3.2, "Efficient merging".
     """
+    if use_op:
+        size = tf.shape(heads.semantic_logits)[1:3]
+        choice = ops_rules.CenterRules(center_threshold, nms_kernel, keep_k_centers)
+        rules = ops_rules.Rules(labels.thing_ids, labels.label_divisor, stuff_area_limit, labels.ignore_label)
+        prediction = kernels.panoptic_from_heads(heads, size, choice, rules)
+        if prediction is not None:
+            return prediction
     # Softmax keeps the order of the logits, so it needs not be computed.
     semantic = tf.argmax(heads.semantic_logits, axis=-1, output_type=tf.int32)
     if heads.center_heatmap is None or heads.offset is None:
@@ -41,7 +50,9 @@ def panoptic(
     else:
         is_thing = tf.gather(labels.thing_table(), semantic)
         peaks = centers.peaks(heads.center_heatmap[..., 0], threshold=center_threshold, nms_kernel=nms_kernel)
-        instance, score = grouping.group(peaks, heads.offset, is_thing, keep_k_centers=keep_k_centers)
+        instance, score = grouping.group(
+            peaks, heads.offset, is_thing, keep_k_centers=keep_k_centers, use_op=use_op
+        )
         groups = instance
     merged = kernels.merge(
         semantic,

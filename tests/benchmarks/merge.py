@@ -8,6 +8,7 @@ import functools
 import sys
 
 import numpy as np
+
 import timing
 
 HEIGHT, WIDTH, INSTANCES = 1025, 2049, 28

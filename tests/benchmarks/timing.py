@@ -2,6 +2,8 @@
 """How the benchmarks measure: versions in turn, in one run, a fresh process for each number of threads."""
 
 import argparse
+import ctypes
+import gc
 import json
 import os
 import pathlib
@@ -25,6 +27,21 @@ def in_turn(works: Mapping[str, Callable[[], object]], repeats: int) -> Times:
             if repeat >= 0:  # the first rounds trace functions and fill caches
                 times[name].append(1000 * (time.perf_counter() - begin))
     return times
+
+
+def extra_memory(work: Callable[[], object]) -> float:
+    """Returns by how many MB the process grows, at most, while `work` runs (Linux with glibc)."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    pathlib.Path('/proc/self/clear_refs').write_text('5')  # the peak becomes what is held now
+    before = _status('VmRSS')
+    work()
+    return (_status('VmHWM') - before) / 1000
+
+
+def _status(field: str) -> int:
+    lines = pathlib.Path('/proc/self/status').read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field))
 
 
 def main(description: str, measure: Callable[[int], Times]) -> None:

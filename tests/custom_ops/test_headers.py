@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The algorithm in plain C++ neither depends on how an image is split, nor does anything undefined."""
+"""The algorithms in plain C++ neither depend on how an image is split, nor do anything undefined."""
 
 import os
 import pathlib
@@ -11,14 +11,15 @@ import pytest
 from panpipe.custom_ops import build
 
 
-def test_bands_and_sanitizers(tmp_path):
+@pytest.mark.parametrize('name', ['merge_test', 'heads_test'])
+def test_bands_and_sanitizers(name, tmp_path):
     compiler = shutil.which(os.environ.get('CXX', 'g++'))
     if compiler is None:
         pytest.skip('there is no C++ compiler')
-    program = tmp_path / 'merge_test'
-    source = pathlib.Path(__file__).with_name('merge_test.cc')
-    flags = ['-std=c++17', '-O1', '-Wall', '-Wextra', '-Werror', '-fsanitize=address,undefined']
-    flags += ['-fno-sanitize-recover=all', f'-I{build.SOURCES}']
+    program = tmp_path / name
+    source = pathlib.Path(__file__).with_name(f'{name}.cc')
+    flags = ['-std=c++17', '-O1', '-Wall', '-Wextra', '-Werror', '-ffp-contract=off']
+    flags += ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', f'-I{build.SOURCES}']
     subprocess.run([compiler, *flags, str(source), '-o', str(program)], check=True)
     done = subprocess.run([program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

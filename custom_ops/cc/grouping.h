@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// Gives thing pixels the number of their nearest centre.
+//
+// The image is cut into square tiles, each with the list of centres that may be nearest to a point of it. A centre is
+// left out where another one is nearer at all four corners of the tile: the difference of two squared distances is
+// linear, so it is then nearer all over the tile. That must also hold of distances in float32, whose relative error
+// is at most 4 u, u = 2^-24; hence the difference must exceed 2^-20 of the larger distance. Lists come from halving
+// the image again and again, so that each centre is looked at only about where it counts.
+#ifndef PANPIPE_CUSTOM_OPS_CC_GROUPING_H_
+#define PANPIPE_CUSTOM_OPS_CC_GROUPING_H_
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "centers.h"
+
+namespace panpipe {
+
+class NearestCenter {
+ public:
+  // Centres lie within the image, height and width are below 2^24.
+  NearestCenter(const std::vector<Center>& centers, int64_t height, int64_t width) : centers_(centers) {
+    for (const Center& center : centers) {
+      ys_.push_back(static_cast<float>(center.y));
+      xs_.push_back(static_cast<float>(center.x));
+    }
+    const int64_t wanted = 8 * static_cast<int64_t>(centers.size());
+    while (side_ > kSmallestSide && (height / side_) * (width / side_) < wanted) side_ /= 2;
+    rows_ = (height + side_ - 1) / side_;
+    columns_ = (width + side_ - 1) / side_;
+    bottom_ = static_cast<float>(height + kBorder);
+    right_ = static_cast<float>(width + kBorder);
+    lists_.resize(rows_ * columns_);
+    std::vector<int32_t> all(centers.size());
+    for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int32_t>(i);
+    if (!centers.empty()) Divide({0, rows_, 0, columns_}, all);
+  }
+
+  bool is_empty() const { return centers_.empty(); }
+
+  // The index of the centre nearest to (y, x), the lowest among equals, and 0 where no distance is finite.
+  int32_t Find(float y, float x) const {
+    if (!std::isfinite(y) || !std::isfinite(x)) return 0;
+    if (!(y >= -kBorder && y <= bottom_ && x >= -kBorder && x <= right_)) return Search(y, x, nullptr, centers_.size());
+    const float inverse = 1.0f / side_;  // exact, as all products: sides are powers of two
+    const int64_t row = std::min(static_cast<int64_t>(std::max(y, 0.0f) * inverse), rows_ - 1);
+    const int64_t column = std::min(static_cast<int64_t>(std::max(x, 0.0f) * inverse), columns_ - 1);
+    const List list = lists_[row * columns_ + column];
+    const int32_t* indices = indices_.data() + list.begin;
+    return list.size == 1 ? *indices : Search(y, x, indices, list.size);
+  }
+
+  float value(int32_t index) const { return centers_[index].value; }
+
+ private:
+  static constexpr int64_t kSmallestSide = 4;
+  static constexpr float kBorder = 1024;  // pixels that tiles at the edge reach beyond the image
+
+  struct List {
+    int64_t begin, size;  // within indices_, ascending
+  };
+  struct Tiles {
+    int64_t top, bottom, left, right;
+  };
+  struct Box {
+    double top, bottom, left, right;
+  };
+
+  int32_t Search(float y, float x, const int32_t* indices, int64_t size) const {
+    float least = std::numeric_limits<float>::max();
+    int32_t nearest = 0;
+    for (int64_t i = 0; i < size; ++i) {
+      const int32_t index = indices ? indices[i] : static_cast<int32_t>(i);
+      const float down = y - ys_[index], across = x - xs_[index];
+      const float distance = down * down + across * across;
+      if (distance < least) {
+        least = distance;
+        nearest = index;
+      }
+    }
+    return nearest;
+  }
+
+  void Divide(const Tiles& tiles, const std::vector<int32_t>& candidates) {
+    const std::vector<int32_t> kept = Filter(Cover(tiles), candidates);
+    const int64_t height = tiles.bottom - tiles.top, width = tiles.right - tiles.left;
+    if (kept.size() == 1 || (height == 1 && width == 1)) {
+      const List list = {static_cast<int64_t>(indices_.size()), static_cast<int64_t>(kept.size())};
+      indices_.insert(indices_.end(), kept.begin(), kept.end());
+      for (int64_t row = tiles.top; row < tiles.bottom; ++row) {
+        std::fill_n(lists_.begin() + row * columns_ + tiles.left, width, list);
+      }
+      return;
+    }
+    Tiles first = tiles, second = tiles;
+    if (height > width) {
+      first.bottom = second.top = tiles.top + height / 2;
+    } else {
+      first.right = second.left = tiles.left + width / 2;
+    }
+    Divide(first, kept);
+    Divide(second, kept);
+  }
+
+  // The points whose lists these are: with the border, where tiles lie at the edge of the image.
+  Box Cover(const Tiles& tiles) const {
+    return {tiles.top == 0 ? -kBorder : static_cast<double>(tiles.top * side_),
+            tiles.bottom == rows_ ? bottom_ : static_cast<double>(tiles.bottom * side_),
+            tiles.left == 0 ? -kBorder : static_cast<double>(tiles.left * side_),
+            tiles.right == columns_ ? right_ : static_cast<double>(tiles.right * side_)};
+  }
+
+  // Drops the candidates that the one nearest to the middle beats all over the box.
+  std::vector<int32_t> Filter(const Box& box, const std::vector<int32_t>& candidates) const {
+    const double y = (box.top + box.bottom) / 2, x = (box.left + box.right) / 2;
+    const int32_t pivot = *std::min_element(candidates.begin(), candidates.end(), [&](int32_t a, int32_t b) {
+      return Distance(y, x, a) < Distance(y, x, b);
+    });
+    std::vector<int32_t> kept;
+    for (const int32_t index : candidates) {
+      bool is_beaten = index != pivot;
+      for (const double corner_y : {box.top, box.bottom}) {
+        for (const double corner_x : {box.left, box.right}) is_beaten &= Beats(box, corner_y, corner_x, pivot, index);
+      }
+      if (!is_beaten) kept.push_back(index);
+    }
+    return kept;
+  }
+
+  bool Beats(const Box& box, double y, double x, int32_t pivot, int32_t index) const {
+    const double farthest = std::max(std::max(Distance(box.top, box.left, index), Distance(box.top, box.right, index)),
+                                     std::max(Distance(box.bottom, box.left, index),
+                                              Distance(box.bottom, box.right, index)));
+    return Distance(y, x, index) - Distance(y, x, pivot) > 0x1p-20 * farthest;
+  }
+
+  double Distance(double y, double x, int32_t index) const {
+    return (y - ys_[index]) * (y - ys_[index]) + (x - xs_[index]) * (x - xs_[index]);
+  }
+
+  const std::vector<Center>& centers_;
+  std::vector<float> ys_, xs_;
+  int64_t side_ = 32;
+  int64_t rows_, columns_;
+  float bottom_, right_;
+  std::vector<List> lists_;  // one a tile
+  std::vector<int32_t> indices_;
+};
+
+// Assigns columns [begin, end) of row y, all of them things: 1 + index of the centre nearest to pixel plus offset
+// [width, 2], and the value of that centre.
+inline void GroupRun(const NearestCenter& nearest, int64_t y, int64_t begin, int64_t end, const float* offset,
+                     int32_t* instance, float* score) {
+  for (int64_t x = begin; x < end; ++x) {
+    const int32_t index = nearest.Find(static_cast<float>(y) + offset[2 * x], static_cast<float>(x) + offset[2 * x + 1]);
+    instance[x] = index + 1;
+    score[x] = nearest.value(index);
+  }
+}
+
+}  // namespace panpipe
+
+#endif  // PANPIPE_CUSTOM_OPS_CC_GROUPING_H_
