@@ -8,13 +8,19 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from panpipe.model import config, errors, network as networks
+from panpipe.model import config, errors
+from panpipe.model import network as networks
 from panpipe.model.backbones import endpoints, mobilenet_v3, resnet
 from panpipe.model.decoders import aspp, deeplab_v3, fusion, heads
 from panpipe.model.layers import convolution, normalization
 
-Layer = keras.layers.Layer
-
+# What the family of ResNets has and MobileNetV3 has not.
+_MOBILENET_NEEDS: Mapping[str, float] = {
+    'use_squeeze_and_excite': True,
+    'drop_path_keep_prob': 1.0,
+    'backbone_layer_multiplier': 1.0,
+    'use_sac_beyond_stride': -1,
+}
 _CONVOLUTIONS: Mapping[str, fusion.Convolve] = {
     'depthwise_separable_conv': convolution.separable,
     'standard_conv': convolution.standard,
@@ -54,7 +60,7 @@ class _Parts:
         height, width = ((side - 1) // self._backbone.output_stride + 1 for side in _crop_size(experiment))
         self._pool_size = (height, width)
 
-    def encoder(self) -> Layer:
+    def encoder(self) -> keras.layers.Layer:
         """Makes the encoder."""
         name = self._backbone.name
         if name.lower() not in BACKBONES:
@@ -63,13 +69,13 @@ class _Parts:
             )
         return BACKBONES[name.lower()](self._backbone, self.norm)
 
-    def aspp(self, options: config.DecoderOptions, name: str = 'aspp') -> Layer:
+    def aspp(self, options: config.DecoderOptions, name: str = 'aspp') -> keras.layers.Layer:
         """Makes the layer that looks at several scales."""
         return aspp.ASPP(options.aspp_channels, options.atrous_rates, self._pool_size, self.norm, name=name)
 
     def decoder(
         self, options: config.DecoderOptions, levels: Sequence[config.LowLevelOptions], name: str
-    ) -> Layer:
+    ) -> keras.layers.Layer:
         """Makes the decoder of one branch of Panoptic-DeepLab."""
         projects_only = options.aspp_use_only_1x1_proj_conv
         keys = [_feature(key) for key in (options.feature_key, *(level.feature_key for level in levels))]
@@ -81,7 +87,10 @@ class _Parts:
         return fusion.Decoder(
             keys[0],
             aspp.Projection(options.aspp_channels, self.norm) if projects_only else self.aspp(options),
-            [fusion.LowLevel(key, level.channels_project) for key, level in zip(keys[1:], levels, strict=True)],
+            [
+                fusion.LowLevel(key, level.channels_project)
+                for key, level in zip(keys[1:], levels, strict=True)
+            ],
             fusion.fusions(
                 len(levels), options.decoder_channels, _CONVOLUTIONS[options.decoder_conv_type], self.norm
             ),
@@ -89,7 +98,9 @@ class _Parts:
             name=name,
         )
 
-    def head(self, options: config.HeadOptions, name: str, last_name: str) -> tuple[Layer, Layer]:
+    def head(
+        self, options: config.HeadOptions, name: str, last_name: str
+    ) -> tuple[keras.layers.Layer, keras.layers.Layer]:
         """Makes a head of Panoptic-DeepLab: all but its last layer, and that."""
         convolve = _CONVOLUTIONS[options.head_conv_type]
         return (
@@ -153,16 +164,12 @@ def _deeplab_v3_plus(
 
 def _mobilenet(
     table: Sequence[mobilenet_v3.Row], options: config.BackboneOptions, norm: normalization.BatchNorm
-) -> Layer:
-    wanted = {
-        'use_squeeze_and_excite': True,
-        'drop_path_keep_prob': 1.0,
-        'backbone_layer_multiplier': 1.0,
-    }
-    for field, value in wanted.items():
-        if getattr(options, field) != value:
+) -> keras.layers.Layer:
+    for field, value in _MOBILENET_NEEDS.items():
+        found = getattr(options, field)
+        if found != value and max(found, value) > 0:
             raise errors.InputError(
-                f'model_options.backbone.{field} is {getattr(options, field)}; {options.name} needs {value}'
+                f'model_options.backbone.{field} is {found}; {options.name} needs {value}'
             )
     return mobilenet_v3.MobileNetV3(
         table, norm, output_stride=options.output_stride, width_multiplier=options.backbone_width_multiplier
@@ -171,7 +178,7 @@ def _mobilenet(
 
 def _resnet(
     layout: resnet.Layout, options: config.BackboneOptions, norm: normalization.BatchNorm
-) -> Layer:
+) -> keras.layers.Layer:
     scaling = resnet.Options(
         output_stride=options.output_stride,
         stem_width=options.stem_width_multiplier,
@@ -189,8 +196,8 @@ def _crop_size(experiment: config.Experiment) -> tuple[int, int]:
     size = experiment.train_dataset_options.crop_size
     if len(size) != 2 or min(size) < 1:
         raise errors.InputError(
-            f'train_dataset_options.crop_size is {list(size)}; the network needs height and width of a training '
-            'crop, such as crop_size: 1025 crop_size: 2049'
+            f'train_dataset_options.crop_size is {list(size)}; give height and width of a training crop, '
+            'such as crop_size: 1025 crop_size: 2049'
         )
     return size[0], size[1]
 
@@ -202,13 +209,17 @@ def _feature(key: str) -> str:
     return key
 
 
-BACKBONES: Mapping[str, Callable[[config.BackboneOptions, normalization.BatchNorm], Layer]] = {
+BACKBONES: Mapping[str, Callable[[config.BackboneOptions, normalization.BatchNorm], keras.layers.Layer]] = {
     'mobilenet_v3_small': functools.partial(_mobilenet, mobilenet_v3.SMALL),
     'mobilenet_v3_large': functools.partial(_mobilenet, mobilenet_v3.LARGE),
     'resnet50': functools.partial(_resnet, resnet.RESNET50),
     'resnet50_beta': functools.partial(_resnet, resnet.RESNET50_BETA),
     'wide_resnet41': functools.partial(_resnet, resnet.SWIDERNET),
     'swidernet': functools.partial(_resnet, resnet.SWIDERNET),
+    'axial_swidernet': functools.partial(_resnet, resnet.AXIAL_SWIDERNET),
+    # DeepLab2's has a stacked decoder too, whose output Panoptic-DeepLab does not read.
+    'max_deeplab_l_backbone': functools.partial(_resnet, resnet.AXIAL_SWIDERNET),
+    'max_deeplab_s_backbone': functools.partial(_resnet, resnet.MAX_DEEPLAB_S),
 }
 
 _ARCHITECTURES: Mapping[str, Callable[[Any, config.DecoderOptions, _Parts], keras.Model]] = {

@@ -19,7 +19,7 @@ from panpipe.model import errors
 _SUFFIX = '/.ATTRIBUTES/VARIABLE_VALUE'
 # Another trainer keeps the encoder here.
 _OTHER_ENCODER = 'backbone/_encoder/'
-# These layers are the only ones, beside those with numbers for names, that DeepLab2 writes without an underscore.
+# DeepLab2 writes all inner layers with an underscore but these.
 _PLAIN = re.compile(r'\d+|convolution')
 
 
@@ -39,7 +39,9 @@ class Report:
 
     def table(self) -> str:
         """Writes the numbers of variables, one line for each part of the network."""
-        counts = {field: Counter(map(_root, getattr(self, field))) for field in ('loaded', 'skipped', 'missing')}
+        counts = {
+            field: Counter(map(_root, getattr(self, field))) for field in ('loaded', 'skipped', 'missing')
+        }
         roots = sorted(set().union(*counts.values()))
         width = max(map(len, roots), default=0)
         lines = [''.ljust(width) + ''.join(field.rjust(9) for field in counts)]
@@ -53,8 +55,8 @@ def restore(network: keras.Model, path: str | os.PathLike[str], *, skip: Sequenc
 
     Args:
       network: built.
-      path: prefix of a checkpoint ('…/ckpt-60000'), or a folder, for the newest one in it. It may be panpipe's
-        or DeepLab2's, of a whole network or of an encoder only.
+      path: prefix of a checkpoint ('…/ckpt-60000'), or a folder, for the newest one in it. It may be
+        panpipe's or DeepLab2's, of a whole network or of an encoder only.
       skip: parts of the network to leave alone, such as 'semantic_last_layer'.
 
     Raises:
@@ -95,7 +97,7 @@ def global_step(path: str | os.PathLike[str]) -> int:
     return int(reader.get_tensor(name)) if reader.has_tensor(name) else 0
 
 
-def tree(network: keras.Model) -> dict[str, tf.train.Checkpoint]:
+def tree(network: keras.Model) -> dict[str, tf.Module]:
     """Returns the network's variables under the names that `tf.train.Checkpoint(**tree)` shall write."""
     roots: dict[str, tf.Module] = {}
     for variable in network.weights:
@@ -133,7 +135,8 @@ def _prefix(path: str) -> str:
     latest = tf.train.latest_checkpoint(path)
     if latest is None:
         raise errors.InputError(
-            f'{path} has no checkpoint (no file named checkpoint there); give a prefix such as {path}/ckpt-1000'
+            f'{path} has no checkpoint (no file named checkpoint is there); give a prefix such as '
+            f'{path}/ckpt-1000'
         )
     return latest
 
@@ -141,8 +144,8 @@ def _prefix(path: str) -> str:
 def _reader(prefix: str) -> Any:
     if not tf.io.gfile.exists(f'{prefix}.index'):
         raise errors.InputError(
-            f'there is no checkpoint {prefix} ({prefix}.index is absent); give its folder, or its path without '
-            'the suffix .index'
+            f'there is no checkpoint {prefix} ({prefix}.index is absent); give its folder, or its path '
+            'without the suffix .index'
         )
     try:
         return tf.train.load_checkpoint(prefix)
@@ -156,7 +159,9 @@ def _check_shape(name: str, variable: keras.Variable, shape: Sequence[int], pref
     cure = 'give the configuration that the checkpoint was trained with'
     if 'last_layer' in _root(name):
         kind = 'semantic' if name.startswith('semantic') else 'instance'
-        cure = f'or set model_options.restore_{kind}_last_layer_from_initial_checkpoint: false to leave it out'
+        cure = (
+            f'or set model_options.restore_{kind}_last_layer_from_initial_checkpoint: false to leave it out'
+        )
         cure = f'give a checkpoint of the same classes, {cure}'
     raise errors.InputError(
         f'{name} has shape {list(variable.shape)} here and {list(shape)} in {prefix}; {cure}'

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Atrous convolution that can be trained on a CPU.
 
-TensorFlow computes an atrous convolution everywhere, but its gradient for the kernel only on accelerators; what it
-does instead (space to batch) cuts a map of 5 x 9 pixels at rate 9 into 81 images. Here every tap of the kernel gets
-its gradient from one matrix product, over the pixels whose tap falls inside the map.
+TensorFlow computes an atrous convolution everywhere, but its gradient only on accelerators and on processors
+for which it turns oneDNN on; the way around (space to batch) cuts a map of 5 x 9 pixels at rate 9 into 81
+images. Here every tap of the kernel gets its gradient from one matrix product, over the pixels whose tap
+falls inside the map.
 """
 
 import tensorflow as tf

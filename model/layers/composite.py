@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A layer that is made of layers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class Composite(keras.layers.Layer):
+    """A layer whose inner layers make their variables when they are first called.
+
+    Left to itself, Keras traces `call` once more for each level of nesting to find out what is to be built.
+    """
+
+    def build(self, input_shape: Any) -> None:
+        """Has no variables of its own."""
+
+
+class Stack(Composite):
+    """Layers one after another."""
+
+    def __init__(self, layers: Sequence[keras.layers.Layer], *, name: str) -> None:
+        super().__init__(name=name)
+        self.layers = list(layers)
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """Applies all layers in turn."""
+        for layer in self.layers:
+            x = layer(x)
+        return x

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints have DeepLab2's names, round trips lose nothing, and misfits are told."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import experiments
+import shared
+from panpipe.model import build, checkpoints, config, errors
+
+_SUFFIX = '/.ATTRIBUTES/VARIABLE_VALUE'
+
+
+def _network():
+    return build.network(experiments.load('unused'))
+
+
+@pytest.fixture(scope='module')
+def network():
+    return _network()
+
+
+@pytest.fixture(scope='module')
+def saved(network, tmp_path_factory):
+    """A checkpoint of the network at step 7, written as training does."""
+    prefix = str(tmp_path_factory.mktemp('run') / 'ckpt')
+    step = tf.Variable(7, dtype=tf.int64)
+    return tf.train.Checkpoint(**checkpoints.tree(network), global_step=step).save(prefix)
+
+
+def _values(network):
+    return {checkpoints.key(v): np.array(v) for v in network.weights}
+
+
+def test_names_and_shapes_are_those_of_the_reference(network, saved):
+    listing = shared.golden('checkpoints') / 'mobilenet_v3_small_os32/checkpoint_variables.txt'
+    rows = [line.split('\t')[:2] for line in listing.read_text().splitlines()]
+    wanted = {name: shape for name, shape in rows if '/' in name}
+    found = tf.train.load_checkpoint(saved).get_variable_to_shape_map()
+    # The saver's own counter is in no released checkpoint's way.
+    wanted[f'save_counter{_SUFFIX}'] = '[]'
+    assert {name: str(shape) for name, shape in found.items() if '/' in name} == wanted
+
+
+def test_names_hold_in_a_checkpoint_of_the_reference_trainer(network):
+    listing = shared.golden('checkpoints') / 'trainer_mobilenet_v3_small_os32/checkpoint_variables.txt'
+    names = {line.split('\t')[0] for line in listing.read_text().splitlines()}
+    assert {checkpoints.key(v) + _SUFFIX for v in network.weights} <= names
+
+
+def test_a_round_trip_restores_every_value(network, saved):
+    other = _network()
+    report = checkpoints.restore(other, saved)
+    assert set(report.loaded) == set(_values(network))
+    assert report.skipped == report.missing == ()
+    restored = _values(other)
+    for name, value in _values(network).items():
+        np.testing.assert_array_equal(restored[name], value)
+
+
+def test_a_folder_means_its_newest_checkpoint(network, saved):
+    folder = pathlib.Path(saved).parent
+    assert len(checkpoints.restore(network, folder).loaded) == len(network.weights)
+    assert checkpoints.global_step(folder) == 7
+
+
+def test_skipped_parts_keep_their_values(network, saved):
+    other = _network()
+    before = _values(other)
+    report = checkpoints.restore(other, saved, skip=['semantic_last_layer'])
+    assert report.skipped == ('semantic_last_layer/kernel', 'semantic_last_layer/bias')
+    after = _values(other)
+    for name in report.skipped:
+        np.testing.assert_array_equal(after[name], before[name])
+
+
+def test_the_report_counts_by_part():
+    report = checkpoints.Report(('encoder/a', 'encoder/b'), ('last/kernel',), ('encoder/c',))
+    assert [line.split() for line in report.table().splitlines()] == [
+        ['loaded', 'skipped', 'missing'],
+        ['encoder', '2', '0', '1'],
+        ['last', '0', '1', '0'],
+    ]
+
+
+@pytest.mark.parametrize('root', ['encoder', 'backbone'])
+def test_an_encoder_alone_is_enough(network, tmp_path, root):
+    """ImageNet checkpoints hold an encoder, under one of two roots, and no step."""
+    encoder = checkpoints.tree(network)['encoder']
+    item = tf.Module()
+    item._encoder = encoder
+    items = {'encoder': encoder} if root == 'encoder' else {'backbone': item}
+    path = tf.train.Checkpoint(**items).write(str(tmp_path / 'imagenet'))
+    other = _network()
+    report = checkpoints.restore(other, path)
+    assert {name.split('/')[0] for name in report.loaded} == {'encoder'}
+    assert 'encoder' not in {name.split('/')[0] for name in report.missing}
+    assert checkpoints.global_step(path) == 0
+    name = 'encoder/_blocks/12/_conv/kernel'
+    np.testing.assert_array_equal(_values(other)[name], _values(network)[name])
+
+
+def test_other_classes_tell_both_shapes_and_the_cure(saved):
+    head = config.HeadOptions(7, 256)
+    experiment = experiments.load('unused')
+    panoptic = dataclasses.replace(experiment.model_options.panoptic_deeplab, semantic_head=head)
+    model = dataclasses.replace(experiment.model_options, panoptic_deeplab=panoptic)
+    other = build.network(dataclasses.replace(experiment, model_options=model))
+    before = _values(other)
+    with pytest.raises(errors.InputError) as caught:
+        checkpoints.restore(other, saved)
+    message = str(caught.value)
+    for part in ('semantic_last_layer/kernel', '[1, 1, 256, 7]', '[1, 1, 256, 19]'):
+        assert part in message
+    assert 'restore_semantic_last_layer_from_initial_checkpoint: false' in message
+    assert all(np.array_equal(value, before[name]) for name, value in _values(other).items())
+
+
+def test_nothing_that_fits(network, tmp_path):
+    path = tf.train.Checkpoint(other=tf.Variable(1.0)).write(str(tmp_path / 'other'))
+    with pytest.raises(errors.InputError, match='no variable of this network'):
+        checkpoints.restore(network, path)
+
+
+@pytest.mark.parametrize('name', ['absent', 'ckpt-7.index', ''])
+def test_no_checkpoint(network, tmp_path, name):
+    with pytest.raises(errors.InputError, match='no checkpoint'):
+        checkpoints.restore(network, tmp_path / name)
+
+
+def test_a_damaged_checkpoint(network, tmp_path):
+    (tmp_path / 'ckpt-1.index').write_bytes(b'not an index')
+    with pytest.raises(errors.InputError, match='cannot read the checkpoint'):
+        checkpoints.restore(network, tmp_path / 'ckpt-1')
+
+
+def test_reports_are_values():
+    report = checkpoints.Report((), (), ())
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        report.loaded = ('x',)
