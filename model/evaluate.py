@@ -86,7 +86,7 @@ def evaluate(
     panoptic, semantic = quality.PanopticQuality.zero(spec), quality.ConfusionMatrix.zero(spec)
     for sample in samples:
         prediction, sample_losses = predict(sample)
-        truth = sample.raw.panoptic.numpy()
+        truth = np.asarray(sample.raw.panoptic)
         panoptic += quality.PanopticQuality.from_maps(truth, prediction.panoptic[0].numpy(), spec)
         semantic += quality.ConfusionMatrix.from_maps(
             spec.decode(truth)[0], prediction.semantic[0].numpy(), spec
@@ -104,6 +104,8 @@ def _predict(
     loss: Callable[[tensors.Heads, tensors.Targets], Losses],
     sample: pipeline.EvaluationSample,
 ) -> tuple[tensors.Prediction, Losses]:
+    if sample.targets is None:
+        raise ValueError('a sample has no targets (None); evaluate annotated records')
     prediction, heads = inference.predict(network, sample.image, spec, views, postprocessing)
     raw_height, raw_width = tf.unstack(tf.shape(sample.raw.image)[:2])
     losses = {name: value[0] for name, value in loss(heads, sample.targets).items()}

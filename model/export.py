@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 
 from panpipe.custom_ops import merge
-from panpipe.model import build, checkpoints, config, datasets, errors, evaluate, jobs, labels
+from panpipe.model import averages, build, checkpoints, config, datasets, errors, inference, jobs, labels
 from panpipe.model.inputs import pipeline
 from panpipe.model.postprocess import restore
 
@@ -36,14 +36,16 @@ class Server(tf.Module):
         spec: labels.LabelSpec,
         place: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
         size: tuple[int, int],
-        postprocessing: evaluate.Postprocessing,
+        postprocessing: inference.Postprocessing,
+        views: inference.Views,
     ) -> None:
         """Joins the parts; `place` brings an image to the network's input, which has `size`."""
         super().__init__()
         self._network = network
         # `tf.saved_model.save` looks for variables in attributes.
         self._weights = [v.value for v in network.weights]
-        self._spec, self._place, self._size, self._postprocessing = spec, place, size, postprocessing
+        self._spec, self._place, self._size = spec, place, size
+        self._postprocessing, self._views = postprocessing, views
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string, 'image_bytes')])
     def serve(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -58,8 +60,10 @@ class Server(tf.Module):
     def _predict(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         height, width = tf.unstack(tf.shape(image)[:2])
         placed, resized = self._place(image)
-        heads = self._network(placed[None], training=False)
-        prediction = self._postprocessing.predict(heads, self._spec, *self._size)
+        images = tf.ensure_shape(placed, (*self._size, 3))[None]
+        prediction, _ = inference.predict(
+            self._network, images, self._spec, self._views, self._postprocessing
+        )
         prediction = restore.original_size(prediction, resized, height, width)
         return {name: value[0] for name, value in prediction._asdict().items()}
 
@@ -97,6 +101,7 @@ def _run(arguments: argparse.Namespace) -> None:
             f'{arguments.checkpoint} lacks {len(report.missing)} variables of this configuration, '
             f'the first is {report.missing[0]}; is it the checkpoint of another --config?'
         )
+    averages.load(network, arguments.checkpoint)
     save(experiment, network, arguments.output, use_op=not arguments.pure_tf)
     print(f'panpipe export: wrote {arguments.output}')
 
@@ -112,7 +117,7 @@ def save(experiment: config.Experiment, network: keras.Model, output: str, *, us
     """
     options = experiment.eval_dataset_options
     spec = datasets.find(options.dataset).labels
-    postprocessing = evaluate.Postprocessing.from_options(experiment.evaluator_options)
+    postprocessing = inference.Postprocessing.from_options(experiment.evaluator_options)
     uses_op = use_op and postprocessing.use_op and merge.op_available()
     server = Server(
         network,
@@ -120,6 +125,7 @@ def save(experiment: config.Experiment, network: keras.Model, output: str, *, us
         pipeline.placement(options),
         (options.crop_size[0], options.crop_size[1]),
         dataclasses.replace(postprocessing, use_op=uses_op),
+        inference.Views.from_options(experiment.evaluator_options),
     )
     aside = f'{output.rstrip("/")}.partial'
     shutil.rmtree(aside, ignore_errors=True)

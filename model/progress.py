@@ -32,7 +32,11 @@ def bar(what: str, total: int, done: int = 0) -> Iterator[Callable[[int, str], N
     )
     with progress.Progress(*columns, console=screen) as display:
         task = display.add_task(what, total=total, completed=done, note='')
-        yield lambda number, note='': display.update(task, completed=number, note=note)
+
+        def advance(number: int, note: str = '') -> None:
+            display.update(task, completed=number, note=note)
+
+        yield advance
 
 
 def _lines(what: str, total: int, done: int) -> Callable[[int, str], None]:

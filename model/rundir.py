@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder of one training run: checkpoints, TensorBoard summaries, the last evaluation.
+"""The folder of one training run: checkpoints, TensorBoard summaries, the last evaluation, the best weights.
 
 <model_dir>/<experiment_name>/   checkpoint, ckpt-<step>.*, evaluation.json, train/ and eval/ (event files)
+                     …/best/     checkpoint, ckpt-<step>.*, best.json
 """
 
 import functools
@@ -12,6 +13,10 @@ from typing import Any
 import tensorflow as tf
 
 from panpipe.model import errors
+
+# Files of a run that hold an evaluation: the last one, and that of the best weights.
+LAST = 'evaluation.json'
+BEST = os.path.join('best', 'best.json')
 
 
 class RunDirectory:
@@ -35,6 +40,12 @@ class RunDirectory:
             checkpoint, self.path, max_to_keep=self._keep, checkpoint_name='ckpt'
         )
 
+    def best_manager(self, checkpoint: tf.train.Checkpoint) -> tf.train.CheckpointManager:
+        """Makes the manager that writes `best/ckpt-<step>` and keeps one."""
+        return tf.train.CheckpointManager(
+            checkpoint, os.path.join(self.path, os.path.dirname(BEST)), max_to_keep=1, checkpoint_name='ckpt'
+        )
+
     def scalars(self, kind: str, values: dict[str, float], step: int) -> None:
         """Adds TensorBoard scalars to the event file of `kind`, 'train' or 'eval'."""
         with self._writer(kind).as_default(step=step):
@@ -45,10 +56,18 @@ class RunDirectory:
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Writes a JSON file whole: aside first, then renamed."""
         path = os.path.join(self.path, name)
-        tf.io.gfile.makedirs(self.path)
+        tf.io.gfile.makedirs(os.path.dirname(path))
         with tf.io.gfile.GFile(f'{path}.partial', 'w') as file:
             file.write(json.dumps(content, indent=2) + '\n')
         tf.io.gfile.rename(f'{path}.partial', path, overwrite=True)
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Reads what `write_json` wrote; nothing where there is no such file."""
+        path = os.path.join(self.path, name)
+        if not tf.io.gfile.exists(path):
+            return {}
+        with tf.io.gfile.GFile(path) as file:
+            return json.loads(file.read())
 
     @functools.cache  # noqa: B019 (one run directory a process)
     def _writer(self, kind: str) -> tf.summary.SummaryWriter:

@@ -149,11 +149,14 @@ class SolverOptions(textproto.Message):
     clip_gradient_norm: float = 10.0
     training_number_of_steps: int = 60000
     backbone_learning_rate_multiplier: float | None = None  # present: the encoder has its own optimizer
+    ema_momentum: float = (
+        0.0  # panpipe's own: weights are averaged over steps for evaluation and export; 0: not
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainerOptions(textproto.Message):
-    """Describes the training loop; `seed` is panpipe's own: weights, dropout, order and augmentation follow."""
+    """Describes the training loop; the fields after `solver_options` are panpipe's own."""
 
     num_checkpoints_to_keep: int = 5
     save_checkpoints_steps: int = 1000
@@ -161,7 +164,9 @@ class TrainerOptions(textproto.Message):
     steps_per_loop: int = 1000
     loss_options: LossOptions = LossOptions()
     solver_options: SolverOptions = SolverOptions()
-    seed: int = 0
+    seed: int = 0  # weights, dropout, order and augmentation follow from it
+    gradient_accumulation_steps: int = 1  # parts of a batch that go through the network one after another
+    mixed_precision: str = ''  # or 'bfloat16'
 
 
 @dataclasses.dataclass(frozen=True)

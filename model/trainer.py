@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 import tensorflow as tf
 
-from panpipe.model import checkpoints, solver, tensors
-from panpipe.model.postprocess import upsample
+from panpipe.model import averages, checkpoints, inference, solver, tensors
 
 Losses = dict[str, tf.Tensor]
 LossFunction = Callable[[tensors.Heads, tensors.Targets], Losses]
@@ -26,6 +25,8 @@ class Trainer:
       strategy: where replicas run.
       clip_norm: gradients are scaled down to this global norm once all replicas are added up; 0 for never.
       global_step: steps done, int64.
+      num_parts: parts of a global batch that go through the network one after another.
+      average: follows the weights after each step, or None.
     """
 
     network: keras.Model
@@ -34,18 +35,28 @@ class Trainer:
     strategy: tf.distribute.Strategy
     clip_norm: float
     global_step: tf.Variable
+    num_parts: int = 1
+    average: averages.Averages | None = None
 
     def __post_init__(self) -> None:
         self._traced = tf.function(self._step)
+        self._traced_part = tf.function(self._part)
+        with self.strategy.scope():
+            self._sums = [_sum(v) for v in self._variables] if self.num_parts > 1 else []
 
     def step(self, images: tf.Tensor, targets: tensors.Targets) -> Losses:
         """Takes one step on a global batch and returns its mean losses, float32 scalars by name.
 
         Args:
-          images: float32 [batch, height, width, 3], 0 .. 255, or one such tensor a replica.
+          images: float32 [batch, height, width, 3], 0 .. 255, or one such tensor a replica. They are the last
+            part of the batch where `accumulate` has seen others; the losses are this part's share.
           targets: those of the images.
         """
         return self._traced(images, targets)
+
+    def accumulate(self, images: tf.Tensor, targets: tensors.Targets) -> Losses:
+        """Adds up a part's gradients for the next `step`; returns its share of the global batch's losses."""
+        return self._traced_part(images, targets)
 
     def checkpoint(self) -> tf.train.Checkpoint:
         """Returns all that a resumed training needs, the network under DeepLab2's names."""
@@ -57,29 +68,56 @@ class Trainer:
             **{name: _numbered(group.optimizer.variables) for name, group in self.optimizers.items()},
             random=_numbered(random),
             global_step=self.global_step,
+            **({averages.ITEM: self.average.checkpoint()} if self.average else {}),
         )
 
+    @property
+    def _variables(self) -> list[keras.Variable]:
+        return [variable for group in self.optimizers.values() for variable in group.variables]
+
     def _step(self, images: tf.Tensor, targets: tensors.Targets) -> Losses:
-        losses = self.strategy.run(self._replica_step, args=(images, targets))
+        losses = self._run(self._replica_step, images, targets)
         self.global_step.assign_add(1)
+        if self.average:
+            self.average.update(self.global_step)
+        return losses
+
+    def _part(self, images: tf.Tensor, targets: tensors.Targets) -> Losses:
+        return self._run(self._replica_part, images, targets)
+
+    def _run(self, body: Callable[..., Losses], images: tf.Tensor, targets: tensors.Targets) -> Losses:
+        losses = self.strategy.run(body, args=(images, targets))
         return {
             name: self.strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
             for name, value in losses.items()
         }
 
-    def _replica_step(self, images: tf.Tensor, targets: tensors.Targets) -> Losses:
-        replicas = self.strategy.num_replicas_in_sync
-        with tf.GradientTape() as tape:
-            heads = upsample(self.network(images, training=True), images.shape[1], images.shape[2])
-            losses = {
-                name: tf.reduce_mean(value) / replicas for name, value in self.loss(heads, targets).items()
-            }
-        groups = self.optimizers.values()
-        weights = [v.value for group in groups for v in group.variables]
-        gradients = iter(self._clip(tape.gradient(losses['total'], weights)))
-        for group in groups:
-            group.optimizer.apply(list(itertools.islice(gradients, len(group.variables))), group.variables)
+    def _replica_part(self, images: tf.Tensor, targets: tensors.Targets) -> Losses:
+        losses, gradients = self._gradients(images, targets)
+        for total, gradient in zip(self._sums, gradients, strict=True):
+            total.assign_add(gradient)
         return losses
+
+    def _replica_step(self, images: tf.Tensor, targets: tensors.Targets) -> Losses:
+        losses, gradients = self._gradients(images, targets)
+        if self._sums:
+            gradients = [total + last for total, last in zip(self._sums, gradients, strict=True)]
+            for total in self._sums:
+                total.assign(tf.zeros_like(total))
+        clipped = iter(self._clip(gradients))
+        for group in self.optimizers.values():
+            group.optimizer.apply(list(itertools.islice(clipped, len(group.variables))), group.variables)
+        return losses
+
+    def _gradients(self, images: tf.Tensor, targets: tensors.Targets) -> tuple[Losses, list[tf.Tensor]]:
+        """Returns what these images of this replica add to the losses and gradients of the global batch."""
+        share = self.strategy.num_replicas_in_sync * self.num_parts
+        with tf.GradientTape() as tape:
+            heads = inference.full_resolution(self.network(images, training=True), images)
+            losses = {
+                name: tf.reduce_mean(value) / share for name, value in self.loss(heads, targets).items()
+            }
+        return losses, tape.gradient(losses['total'], [v.value for v in self._variables])
 
     def _clip(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
         """Clips what the optimizer will add up over the replicas to `clip_norm`."""
@@ -94,3 +132,13 @@ class Trainer:
 
 def _numbered(variables: Sequence[keras.Variable]) -> tf.train.Checkpoint:
     return tf.train.Checkpoint(**{f'{index:04d}': v.value for index, v in enumerate(variables)})
+
+
+def _sum(variable: keras.Variable) -> tf.Variable:
+    """Makes a sum of gradients, which every replica keeps for itself."""
+    return tf.Variable(
+        tf.zeros(variable.shape),
+        trainable=False,
+        synchronization=tf.VariableSynchronization.ON_READ,
+        aggregation=tf.VariableAggregation.SUM,
+    )

@@ -38,8 +38,13 @@ NETWORK = (
 LAYERS = (
     CORE,
     NETWORK,
-    tuple(f'panpipe.model.{name}' for name in ('network', 'build', 'checkpoints', 'solver')),
-    tuple(f'panpipe.model.{name}' for name in ('trainer', 'rundir', 'train', 'evaluate', 'export')),
+    tuple(
+        f'panpipe.model.{name}'
+        for name in ('network', 'build', 'checkpoints', 'solver', 'averages', 'inference')
+    ),
+    tuple(
+        f'panpipe.model.{name}' for name in ('trainer', 'training', 'rundir', 'train', 'evaluate', 'export')
+    ),
 )
 RECORDS = ('panpipe.model.inputs.records',)
 MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob('*.py') if path.name != '__init__.py')

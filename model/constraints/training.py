@@ -44,6 +44,24 @@ def _training(experiment: schema.Experiment) -> Iterator[str]:
         )
 
 
+def _own(experiment: schema.Experiment) -> Iterator[str]:
+    trainer, momentum = experiment.trainer_options, experiment.trainer_options.solver_options.ema_momentum
+    parts, batch_size = trainer.gradient_accumulation_steps, experiment.train_dataset_options.batch_size
+    if parts < 1:
+        yield f'trainer_options.gradient_accumulation_steps is {parts}; it must be at least 1'
+    elif batch_size % parts:
+        yield (
+            f'train_dataset_options.batch_size is {batch_size}, which gradient_accumulation_steps {parts} '
+            'does not divide; change one of them'
+        )
+    yield from wording.choice('trainer_options.mixed_precision', trainer.mixed_precision, ('', 'bfloat16'))
+    if not 0 <= momentum < 1:
+        yield (
+            f'trainer_options.solver_options.ema_momentum is {momentum:g}; it is a fraction in [0, 1), '
+            'such as 0.999, or 0 to do without averages'
+        )
+
+
 def _evaluator(experiment: schema.Experiment) -> Iterator[str]:
     options = experiment.evaluator_options
     yield from wording.choice(
@@ -76,5 +94,5 @@ def _advise_losses(experiment: schema.Experiment) -> Iterator[str]:
                 yield f'trainer_options.loss_options.{name} is absent: its head stays untrained; add it'
 
 
-RULES = (_losses, _training, _evaluator)
+RULES = (_losses, _training, _own, _evaluator)
 ADVICE = (_advise_training, _advise_losses)

@@ -4,7 +4,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +13,9 @@ from panpipe.model import config, datasets, errors, tensors
 from panpipe.model import labels as labels_lib
 from panpipe.model.inputs import augment, autoaugment, decode, reading, records, resize
 from panpipe.model.inputs import targets as targets_lib
+
+# Finished samples that wait for the network: each takes 84 MB for Cityscapes.
+_PREFETCHED_SAMPLES = 2
 
 
 class EvaluationSample(NamedTuple):
@@ -96,11 +99,15 @@ def training_samples(
     encoded = reading.shuffled(files, record_size, seed, start)
     batch_size = options.batch_size if batch_size is None else batch_size
     samples = encoded.map(
-        functools.partial(_training_sample, recipe=recipe),
+        _plain(functools.partial(_training_sample, recipe=recipe)),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=seed is not None,
     )
-    return samples.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    # Batching copies, which a batch of one can do without.
+    batches = (
+        samples.map(_batch_of_one) if batch_size == 1 else samples.batch(batch_size, drop_remainder=True)
+    )
+    return batches.prefetch(max(1, _PREFETCHED_SAMPLES // batch_size))
 
 
 def evaluation_samples(experiment: config.Experiment) -> tf.data.Dataset:
@@ -118,13 +125,13 @@ def evaluation_samples(experiment: config.Experiment) -> tf.data.Dataset:
     options = experiment.eval_dataset_options
     recipe, with_labels = _recipe(options), options.decode_groundtruth_label
     files, _ = _inspect(options, 'eval_dataset_options', recipe.labels, with_labels)
-    transform = functools.partial(_evaluation_sample, recipe=recipe, with_labels=with_labels)
+    transform = _plain(functools.partial(_evaluation_sample, recipe=recipe, with_labels=with_labels))
     samples = reading.ordered(files).map(transform, num_parallel_calls=tf.data.AUTOTUNE)
     return samples.prefetch(tf.data.AUTOTUNE)
 
 
 def placement(options: config.DatasetOptions) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """Makes the function that brings an image to the network's input size: `resize.place` with these options."""
+    """Makes the function that brings an image to the network's input size: `resize.place`, set by options."""
     recipe = _recipe(options)
     return functools.partial(
         resize.place,
@@ -133,6 +140,15 @@ def placement(options: config.DatasetOptions) -> Callable[[tf.Tensor], tuple[tf.
         max_size=recipe.max_size,
         factor=recipe.factor,
     )
+
+
+def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Spares TensorFlow the search for Python's control flow on tensors: we have none, it takes 1 s."""
+    return tf.autograph.experimental.do_not_convert(function)
+
+
+def _batch_of_one(image: tf.Tensor, targets: tensors.Targets) -> tuple[tf.Tensor, tensors.Targets]:
+    return image[None], tensors.Targets(*(field[None] for field in targets))
 
 
 def _training_sample(

@@ -28,8 +28,8 @@ LABEL_FORMAT = 'image/segmentation/class/format'
 LABEL_FORMATS = ('zlib', 'raw')
 IMAGE_FORMATS = ('jpeg', 'png')
 
-# A 720 x 1280 label map takes 7 ms and 100 kB at level 1, 23 ms and 35 kB at 6, 63 ms and 29 kB at 9.
-_ZLIB_LEVEL = 6
+# A Cityscapes label map takes 14 ms and 100 kB at level 3, 49 ms and 49 kB at 6; its photo has 2500 kB.
+_ZLIB_LEVEL = 3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -83,9 +83,8 @@ def serialize(record: Record, label_format: str = 'zlib') -> bytes:
     features[IMAGE_WIDTH].int64_list.value.append(record.width)
     features[IMAGE_CHANNELS].int64_list.value.append(3)
     if record.panoptic is not None:
-        label = np.ascontiguousarray(record.panoptic, '<i4').tobytes()
-        if label_format == 'zlib':
-            label = zlib.compress(label, _ZLIB_LEVEL)
+        pixels = np.ascontiguousarray(record.panoptic, '<i4')
+        label = zlib.compress(pixels.data, _ZLIB_LEVEL) if label_format == 'zlib' else pixels.tobytes()
         features[LABEL_ENCODED].bytes_list.value.append(label)
         features[LABEL_FORMAT].bytes_list.value.append(label_format.encode())
     return example.SerializeToString(deterministic=True)

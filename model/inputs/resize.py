@@ -34,24 +34,24 @@ def bilinear_at(image: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor, height: A
     Args:
       image: [h, w, channels], any type.
       rows: int32 [m], consecutive and ascending.
-      columns: int32 [n], in any order.
+      columns: int32 [n], consecutive and ascending.
       height: size of the resized image.
       width: size of the resized image.
 
     Returns:
       float32 [m, n, channels].
     """
-    size = tf.shape(image)
-    top, bottom, down = _neighbors(rows, size[0], height)
-    left, right, across = _neighbors(columns, size[1], width)
+    top, bottom, down = _neighbors(rows, tf.shape(image)[0], height)
     first = top[0]
-    band = tf.cast(image[first : bottom[-1] + 1], tf.float32)
-    band = _mix(tf.gather(band, left, axis=1), tf.gather(band, right, axis=1), across[:, None])
-    return _mix(tf.gather(band, top - first), tf.gather(band, bottom - first), down[:, None, None])
+    band = image[first : bottom[-1] + 1]
+    # Of equal height in and out: along columns the op does exactly what it does for the whole image.
+    band = bilinear(band, tf.shape(band)[0], width)[:, columns[0] : columns[-1] + 1]
+    above, below = tf.gather(band, top - first), tf.gather(band, bottom - first)
+    return above + (below - above) * down[:, None, None]
 
 
 def nearest_at(label: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor, height: Any, width: Any) -> tf.Tensor:
-    """Computes `nearest(label, height, width)[rows][:, columns]`; rows as for `bilinear_at`."""
+    """Computes `nearest(label, height, width)[rows][:, columns]`; rows as for `bilinear_at`, any columns."""
     size = tf.shape(label)
     down = _closest(rows, size[0], height)
     band = label[down[0] : down[-1] + 1]
@@ -155,7 +155,3 @@ def _closest(positions: tf.Tensor, original: tf.Tensor, resized: Any) -> tf.Tens
     floor = tf.floor(source)
     rounded = tf.cast(floor, tf.int32) + tf.cast(source - floor >= 0.5, tf.int32)
     return tf.minimum(rounded, original - 1)
-
-
-def _mix(first: tf.Tensor, second: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
-    return first + (second - first) * share

@@ -2,6 +2,7 @@
 """The train job: one step equals the reference's, a resumed run equals one that never stopped."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,7 +10,18 @@ import tensorflow as tf
 
 import experiments
 import shared
-from panpipe.model import build, checkpoints, config, datasets, rundir, tensors, train, trainer
+from panpipe.model import (
+    build,
+    checkpoints,
+    config,
+    datasets,
+    export,
+    rundir,
+    tensors,
+    train,
+    trainer,
+    training,
+)
 from panpipe.model.losses import total
 from panpipe.model.postprocess import upsample
 
@@ -76,20 +88,19 @@ def test_first_step_equals_the_reference(monkeypatch):
 
 
 def test_resumed_training_equals_uninterrupted(pattern, tmp_path):
+    """What goes on from the checkpoint of step 2 ends, at step 4, at the very same weights."""
     experiment = experiments.load(pattern, 4)
-
-    def weights(training):
-        return {v.path: v.numpy() for v in training.network.weights}
-
-    whole = train.Training(experiment, rundir.RunDirectory(str(tmp_path / 'whole'), 'run'))
+    whole = training.Training(experiment, rundir.RunDirectory(str(tmp_path / 'whole'), 'run'))
     whole.until(4)
-    train.Training(experiment, rundir.RunDirectory(str(tmp_path / 'parts'), 'run')).until(2)
-    resumed = train.Training(experiment, rundir.RunDirectory(str(tmp_path / 'parts'), 'run'))
+    (tmp_path / 'parts/run').mkdir(parents=True)
+    for file in (tmp_path / 'whole/run').glob('ckpt-2.*'):
+        shutil.copy(file, tmp_path / 'parts/run')
+    (tmp_path / 'parts/run/checkpoint').write_text('model_checkpoint_path: "ckpt-2"\n')
+    resumed = training.Training(experiment, rundir.RunDirectory(str(tmp_path / 'parts'), 'run'))
     assert resumed.step == 2
     resumed.until(4)
-    expected = weights(whole)
-    for name, value in weights(resumed).items():
-        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+    for value, expected in zip(resumed.network.weights, whole.network.weights, strict=True):
+        np.testing.assert_array_equal(value, expected, err_msg=expected.path)
 
 
 def test_train_and_eval_leaves_what_it_promises(pattern, tmp_path, capsys):
@@ -101,6 +112,8 @@ def test_train_and_eval_leaves_what_it_promises(pattern, tmp_path, capsys):
     evaluation = json.loads((run / 'evaluation.json').read_text())
     assert evaluation['step'] == 2
     assert set(evaluation['pq']) == {'all', 'things', 'stuff'}
+    assert json.loads((run / 'best/best.json').read_text()) == evaluation
+    assert checkpoints.global_step(run / 'best') == 2
     assert {'semantic', 'center', 'regression', 'total'} == set(evaluation['losses'])
     tags = set()
     for file in run.glob('*/events*'):
@@ -110,9 +123,32 @@ def test_train_and_eval_leaves_what_it_promises(pattern, tmp_path, capsys):
     assert 'step 2: PQ' in capsys.readouterr().out
 
 
+def test_evaluations_are_due_at_multiples_and_at_the_end():
+    steps = [0]
+    while steps[-1] < 10:
+        steps.append(train.next_evaluation(steps[-1], 10, 4))
+    assert steps == [0, 4, 8, 10]
+    assert train.next_evaluation(5, 10, 4) == 8
+
+
+def test_the_best_evaluation_has_the_highest_quality():
+    low, high = ({'step': 1, 'pq': {'all': value}} for value in (10.0, 20.0))
+    assert train.is_better(low, {})
+    assert train.is_better(high, low)
+    assert not train.is_better(low, high)
+    assert not train.is_better(high, high)
+
+
 def test_evaluation_needs_a_checkpoint(pattern, tmp_path, capsys):
     assert train.main(_arguments(pattern, tmp_path, 'eval')) == 2
     assert 'holds no checkpoint; train first' in capsys.readouterr().err
+
+
+def test_a_gpu_that_is_not_there_is_an_error(pattern, tmp_path, capsys):
+    if tf.config.list_physical_devices('GPU'):
+        pytest.skip('this machine has a GPU')
+    assert train.main([*_arguments(pattern, tmp_path, 'train'), '--devices', 'gpu']) == 2
+    assert 'TensorFlow sees no GPU here' in capsys.readouterr().err
 
 
 def test_divergence_stops_with_step_and_loss(pattern, tmp_path, capsys):
@@ -133,3 +169,47 @@ def test_gradients_are_clipped_to_the_norm():
     np.testing.assert_allclose(clipped, [[0.6], [0.8]], rtol=1e-6)
     trained.clip_norm = 10.0
     np.testing.assert_allclose(trained._clip([tf.constant([3.0])]), [[3.0]], rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_own_options_work_together(pattern, tmp_path):
+    """Parts of a batch, averages and bfloat16: trained, evaluated again from the checkpoint, exported."""
+    options = (
+        'trainer_options.gradient_accumulation_steps=2',
+        'trainer_options.mixed_precision=bfloat16',
+        'trainer_options.solver_options.ema_momentum=0.9',
+    )
+    assert train.main(_arguments(pattern, tmp_path, 'train_and_eval', *options)) == 0
+    run = tmp_path / 'toy_cityscapes'
+    first = json.loads((run / 'evaluation.json').read_text())
+    assert train.main(_arguments(pattern, tmp_path, 'eval', *options)) == 0
+    again = json.loads((run / 'evaluation.json').read_text())
+    # The second evaluation computes in float32.
+    assert again['losses'] == pytest.approx(first['losses'], rel=0.05)
+
+    arguments = ['--config', str(experiments.CONFIG), '--checkpoint', str(run / 'best')]
+    sets = [f'--set={field}' for field in experiments.overrides(pattern, 2, *options)]
+    assert export.main([*arguments, '--output', str(tmp_path / 'exported'), *sets]) == 0
+
+
+@pytest.mark.slow
+def test_a_whole_step_can_be_compiled(pattern, tmp_path):
+    """XLA takes the step of MobileNetV3; first losses and changes are those of TensorFlow's kernels."""
+    fields = ('trainer_options.solver_options.optimizer=sgd', 'trainer_options.solver_options.warmup_steps=0')
+    experiment = experiments.load(pattern, 2, *fields)
+    found = {}
+    for is_compiled in (False, True):
+        run = training.Training(experiment, rundir.RunDirectory(str(tmp_path / str(is_compiled)), 'run'))
+        for layer in run.network._flatten_layers():
+            if layer.name.startswith('dropout'):
+                layer.rate = 0.0
+        before = [v.numpy() for v in run.network.trainable_variables]
+        losses = tf.function(run._trainer._step, jit_compile=is_compiled)(*next(run._batches))
+        after = [v.numpy() for v in run.network.trainable_variables]
+        found[is_compiled] = losses, [b - a for a, b in zip(before, after, strict=True)]
+    losses, changes = found[False]
+    for name, value in losses.items():
+        np.testing.assert_allclose(found[True][0][name], value, rtol=1e-4, err_msg=name)
+    total = np.sqrt(sum(np.sum(change**2) for change in changes))
+    differences = [a - b for a, b in zip(changes, found[True][1], strict=True)]
+    assert np.sqrt(sum(np.sum(difference**2) for difference in differences)) < 1e-2 * total

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From images to a prediction: the network, once or averaged over several views, then post-processing."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+from typing import Self
+
+import tensorflow as tf
+
+from panpipe.custom_ops import merge
+from panpipe.model import config, labels, tensors
+from panpipe.model.layers import resize
+from panpipe.model.postprocess import panoptic, upsample
+
+# A network of `build.network`: (images, training=False, pool_scale=…) → heads at the decoder's stride.
+Network = Callable[..., tensors.Heads]
+
+
+@dataclasses.dataclass(frozen=True)
+class Postprocessing:
+    """Holds the numbers of post-processing (`evaluator_options`)."""
+
+    center_threshold: float
+    nms_kernel: int
+    keep_k_centers: int
+    stuff_area_limit: int
+    use_op: bool
+
+    @classmethod
+    def from_options(cls, options: config.EvaluatorOptions) -> Self:
+        """Takes the numbers from `evaluator_options`."""
+        return cls(
+            options.center_score_threshold,
+            options.nms_kernel,
+            options.keep_k_centers,
+            options.stuff_area_limit,
+            options.merge_semantic_and_instance_with_tf_op,
+        )
+
+    def predict(
+        self, heads: tensors.Heads, spec: labels.LabelSpec, height: int, width: int
+    ) -> tensors.Prediction:
+        """Turns heads at the decoder's stride into a prediction of [batch, height, width]."""
+        return merge.panoptic_from_heads(heads, spec, height=height, width=width, **dataclasses.asdict(self))
+
+
+@dataclasses.dataclass(frozen=True)
+class Views:
+    """Says as what an image is shown to the network.
+
+    Attributes:
+      scales: factors of height - 1 and width - 1, so that corners stay aligned.
+      adds_flipped: each scale also mirrored left to right.
+    """
+
+    scales: tuple[float, ...] = (1.0,)
+    adds_flipped: bool = False
+
+    @classmethod
+    def from_options(cls, options: config.EvaluatorOptions) -> Self:
+        """Takes them from `evaluator_options`."""
+        return cls(options.eval_scales or (1.0,), options.add_flipped_images)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the only view is the image as it is."""
+        return self.scales == (1.0,) and not self.adds_flipped
+
+
+def predict(
+    network: Network,
+    images: tf.Tensor,
+    spec: labels.LabelSpec,
+    views: Views,
+    postprocessing: Postprocessing,
+) -> tuple[tensors.Prediction, tensors.Heads]:
+    """Predicts panoptic maps; also returns the heads at full resolution, for losses.
+
+    Args:
+      network: from `build.network`.
+      images: float32 [batch, height, width, 3], RGB, 0 .. 255.
+      spec: the classes and the panoptic codec.
+      views: are averaged.
+      postprocessing: its numbers.
+    """
+    height, width = images.shape[1:3]
+    if views.is_plain:
+        heads = _float32(network(images, training=False))
+        return postprocessing.predict(heads, spec, height, width), full_resolution(heads, images)
+    heads, probability = average(network, images, views)
+    # Post-processing takes the largest class of a pixel, so probabilities serve it as well as logits.
+    prediction = panoptic(
+        heads._replace(semantic_logits=probability), spec, **dataclasses.asdict(postprocessing)
+    )
+    return prediction, heads
+
+
+def full_resolution(heads: tensors.Heads, images: tf.Tensor) -> tensors.Heads:
+    """Brings heads, in float32 whatever the network computes in, to the resolution of `images`."""
+    return upsample(_float32(heads), images.shape[1], images.shape[2])
+
+
+def average(network: Network, images: tf.Tensor, views: Views) -> tuple[tensors.Heads, tf.Tensor]:
+    """Averages what a network says of several views of images, each view with the same weight.
+
+    Args:
+      network: from `build.network`.
+      images: float32 [batch, height, width, 3], RGB, 0 .. 255.
+      views: what to average over.
+
+    Returns:
+      Heads at the resolution of `images`, and the average of the class probabilities [batch, height, width,
+      classes], which is not the softmax of the averaged logits.
+
+    Source: Cheng et al., Panoptic-DeepLab (CVPR 2020), section 4, "multi-scale inference" and "flip".
+    """
+    flips = (False, True) if views.adds_flipped else (False,)
+    total: list[tf.Tensor] = []
+    for scale, flip in itertools.product(views.scales, flips):
+        heads = _heads(network, images, scale, flip)
+        seen = [part for part in (*heads, tf.nn.softmax(heads.semantic_logits)) if part is not None]
+        total = [a + b for a, b in zip(total, seen, strict=True)] if total else seen
+    *parts, probability = [part / (len(views.scales) * len(flips)) for part in total]
+    center, offset = parts[1:] or (None, None)
+    return tensors.Heads(parts[0], center, offset), probability
+
+
+def _heads(network: Network, images: tf.Tensor, scale: float, flip: bool) -> tensors.Heads:
+    """Returns the heads of one view, as if seen at the place and the resolution of `images`."""
+    height, width = images.shape[1:3]
+    view = images
+    if scale != 1.0:
+        view = resize.bilinear(view, int((height - 1) * scale + 1), int((width - 1) * scale + 1))
+    heads = network(_mirrored(view) if flip else view, training=False, pool_scale=scale)
+    return full_resolution(_mirrored_back(heads) if flip else heads, images)
+
+
+def _float32(heads: tensors.Heads) -> tensors.Heads:
+    return tensors.Heads(*(None if head is None else tf.cast(head, tf.float32) for head in heads))
+
+
+def _mirrored_back(heads: tensors.Heads) -> tensors.Heads:
+    """Mirrors the heads of a mirror image; its offsets to the right point to the left."""
+    logits, center, offset = (None if head is None else _mirrored(head) for head in heads)
+    return tensors.Heads(logits, center, None if offset is None else offset * (1.0, -1.0))
+
+
+def _mirrored(maps: tf.Tensor) -> tf.Tensor:
+    return tf.reverse(maps, axis=(2,))

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A training in progress: what it trains with, its loop, and what it leaves in the folder of the run."""
+
+import contextlib
+import functools
+import math
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from panpipe.model import (
+    averages,
+    build,
+    checkpoints,
+    config,
+    datasets,
+    errors,
+    progress,
+    rundir,
+    solver,
+    trainer,
+)
+from panpipe.model.inputs import pipeline
+from panpipe.model.losses import total
+
+
+class Training:
+    """A training in progress: restored from the run's newest checkpoint, or begun anew."""
+
+    def __init__(
+        self,
+        experiment: config.Experiment,
+        directory: rundir.RunDirectory,
+        strategy: tf.distribute.Strategy | None = None,
+    ) -> None:
+        """Builds the network on the devices of `strategy`, by default all GPUs that there are."""
+        self._options = experiment.trainer_options
+        self._directory = directory
+        # Fresh weights and dropout follow from the seed, as the order of the samples does.
+        keras.utils.set_random_seed(self._options.seed)
+        strategy = strategy or _strategy()
+        with strategy.scope(), _precision(self._options.mixed_precision):
+            self.network = build.network(experiment)
+            self._trainer = _trainer(experiment, self.network, strategy)
+        checkpoint = self._trainer.checkpoint()
+        self._manager, self._best = directory.manager(checkpoint), directory.best_manager(checkpoint)
+        if directory.latest:
+            _resume(checkpoint, directory.latest)
+        elif experiment.model_options.initial_checkpoint:
+            report = checkpoints.restore(
+                self.network, experiment.model_options.initial_checkpoint, skip=_fresh_roots(experiment)
+            )
+            print(report.table(), file=sys.stderr)
+        batch_size = experiment.train_dataset_options.batch_size
+        samples = pipeline.training_samples(
+            experiment,
+            batch_size=batch_size // self._options.gradient_accumulation_steps,
+            seed=self._options.seed,
+            start=self.step * batch_size,
+        )
+        self._batches: Iterator[Any] = iter(strategy.experimental_distribute_dataset(samples))
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return int(self._trainer.global_step.numpy())
+
+    def until(self, last: int) -> None:
+        """Trains until step `last`, with summaries after each loop and checkpoints when they are due."""
+        if self.step == 0:
+            self._manager.save(checkpoint_number=0)
+        saved = self.step
+        rate = solver.schedule(self._options.solver_options)
+        with progress.bar(
+            'train', self._options.solver_options.training_number_of_steps, self.step
+        ) as advance:
+            while self.step < last:
+                losses = self._loop(min(self._options.steps_per_loop, last - self.step), advance)
+                scalars = {f'losses/train_{name}_loss': value for name, value in losses.items()}
+                scalars['learning_rate'] = float(rate(self.step))
+                self._directory.scalars('train', scalars, self.step)
+                if self.step - saved >= self._options.save_checkpoints_steps or self.step == last:
+                    saved = self.step
+                    self._manager.save(checkpoint_number=saved)
+
+    def evaluated(self) -> contextlib.AbstractContextManager[None]:
+        """Lends the network the weights that evaluation is of: the averaged ones, where there are any."""
+        return self._trainer.average.applied() if self._trainer.average else contextlib.nullcontext()
+
+    def save_best(self, evaluation: dict[str, Any]) -> None:
+        """Keeps the weights of this step as the best so far, and what they were found to be worth."""
+        self._best.save(checkpoint_number=self.step)
+        self._directory.write_json(rundir.BEST, evaluation)
+
+    def _loop(self, num_steps: int, advance: Callable[[int, str], None]) -> dict[str, float]:
+        """Takes some steps; returns the mean of each loss over them."""
+        sums: dict[str, float] = {}
+        for _ in range(num_steps):
+            losses = self._take_step()
+            _refuse_nan(losses, self.step)
+            sums = {name: sums.get(name, 0.0) + value for name, value in losses.items()}
+            advance(self.step, f'loss {losses["total"]:.3f}')
+        return {name: value / num_steps for name, value in sums.items()}
+
+    def _take_step(self) -> dict[str, float]:
+        *first, last = (next(self._batches) for _ in range(self._options.gradient_accumulation_steps))
+        parts = [self._trainer.accumulate(*part) for part in first] + [self._trainer.step(*last)]
+        return {name: sum(float(losses[name]) for losses in parts) for name in parts[0]}
+
+
+def loss_function(experiment: config.Experiment, options: config.DatasetOptions) -> trainer.LossFunction:
+    """Makes (heads at full resolution, targets) → losses [batch] by name, for the classes of a data set."""
+    return functools.partial(
+        total.loss,
+        loss_options=experiment.trainer_options.loss_options,
+        label_spec=datasets.find(options.dataset).labels,
+    )
+
+
+def _strategy() -> tf.distribute.Strategy:
+    """Chooses all GPUs of this machine if there are several, else the one device that there is."""
+    several = len(tf.config.get_visible_devices('GPU')) > 1
+    return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
+
+
+def _trainer(
+    experiment: config.Experiment, network: keras.Model, strategy: tf.distribute.Strategy
+) -> trainer.Trainer:
+    solver_options = experiment.trainer_options.solver_options
+    return trainer.Trainer(
+        network,
+        solver.optimizers(solver_options, network),
+        loss_function(experiment, experiment.train_dataset_options),
+        strategy,
+        solver_options.clip_gradient_norm if solver_options.use_gradient_clipping else 0.0,
+        tf.Variable(
+            0, dtype=tf.int64, trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
+        ),
+        experiment.trainer_options.gradient_accumulation_steps,
+        averages.Averages(network, solver_options.ema_momentum) if solver_options.ema_momentum else None,
+    )
+
+
+@contextlib.contextmanager
+def _precision(name: str) -> Iterator[None]:
+    """Makes layers that compute in bfloat16, with weights in float32, where asked to."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(f'mixed_{name}' if name else before)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _resume(checkpoint: tf.train.Checkpoint, path: str) -> None:
+    """Restores everything from a checkpoint of the same run."""
+    try:
+        checkpoint.restore(path).assert_consumed()
+    except (AssertionError, ValueError) as error:
+        raise errors.InputError(
+            f'{path} is of another network, optimizer or ema_momentum than this configuration says; go on '
+            'with the configuration that it was trained with, or set another experiment_name'
+        ) from error
+    print(f'panpipe train: going on from {path}', file=sys.stderr)
+
+
+def _fresh_roots(experiment: config.Experiment) -> tuple[str, ...]:
+    """Names the last layers that the initial checkpoint must not fill."""
+    options = experiment.model_options
+    semantic = () if options.restore_semantic_last_layer_from_initial_checkpoint else ('semantic_last_layer',)
+    if options.restore_instance_last_layer_from_initial_checkpoint:
+        return semantic
+    return (*semantic, 'instance_center_head_last_layer', 'instance_regression_head_last_layer')
+
+
+def _refuse_nan(losses: dict[str, float], step: int) -> None:
+    wrong = [f'{name} loss is {value}' for name, value in losses.items() if not math.isfinite(value)]
+    if wrong:
+        raise errors.JobError(
+            f'{", ".join(wrong)} at step {step}; lower base_learning_rate, lengthen warmup_steps or set '
+            'use_gradient_clipping: the newest checkpoint is from before'
+        )
