@@ -12,10 +12,10 @@ import sys
 
 import numpy as np
 import pytest
-import small
 import tensorflow as tf
 
 import experiments
+import small
 from panpipe.model import rundir, training
 from panpipe.model.layers import normalization
 

@@ -4,10 +4,10 @@
 import keras
 import numpy as np
 import pytest
-import small
 import tensorflow as tf
 
 import experiments
+import small
 from panpipe.model import averages, build, checkpoints, inference, training
 
 
