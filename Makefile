@@ -45,7 +45,7 @@ lint: .venv/.installed ## Style and types
 	$(BIN)/mypy
 
 bench: install op ## Time what is our own, as ratios, in one run
-	$(BIN)/python -m benchmarks
+	$(BIN)/python tests/benchmarks
 
 compile: install ## Compile the Kubeflow pipeline into manifests/pipeline.yaml
 	$(BIN)/panpipe workflow compile

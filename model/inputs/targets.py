@@ -21,12 +21,12 @@ _UPPER = 2**32
 
 
 class _Runs(NamedTuple):
-    """Horizontal runs of pixels of one instance; images are counted through a batch.
+    """Horizontal runs of pixels of one instance.
 
     Attributes:
-      first: int64 [r], index of the run's first pixel in the batch as a vector.
+      first: int64 [r], index of the run's first pixel in the map as a vector.
       length: int64 [r], pixels.
-      y: int64 [r], row in its image.
+      y: int64 [r], row.
       x: int64 [r], column of the first pixel.
       segment: int32 [r], index of the instance.
     """
@@ -46,12 +46,12 @@ def targets(
     small_instance_threshold: int = 0,
     small_instance_weight: float = 1.0,
 ) -> tensors.Targets:
-    """Computes the targets at the resolution of a panoptic map, or of a batch of maps.
+    """Computes the targets of one image at the resolution of its panoptic map.
 
     A thing of instance 0 is a crowd: it keeps its class in `semantic`, and has no weight elsewhere.
 
     Args:
-      panoptic: int32 [height, width] or [batch, height, width], `semantic * label_divisor + instance`.
+      panoptic: int32 [height, width], `semantic * label_divisor + instance`.
       labels: what the integers mean.
       sigma: standard deviation of the Gaussian at a center, in pixels.
       small_instance_threshold: an instance of fewer visible pixels is small.
@@ -67,14 +67,14 @@ def targets(
     has_instance = panoptic != labels.encode(semantic, 0)
     is_thing = _is_any(semantic, labels.thing_ids)
     is_void = semantic == labels.ignore_label
-    runs, images = _instance_runs(tf.reshape(panoptic, [-1, *tf.unstack(tf.shape(panoptic)[-2:])]), labels)
-    area, centers = _centers(runs, tf.size(images))
+    runs, count = _instance_runs(panoptic, labels)
+    area, centers = _centers(runs, count)
     is_small = tf.gather(area < small_instance_threshold, runs.segment)
     shape = tf.shape(panoptic)
     result = tensors.Targets(
         semantic=semantic,
         semantic_weight=_weights(runs, is_small, shape, small_instance_weight),
-        center=_heat_map(images, centers, shape, sigma),
+        center=_heat_map(centers, shape, sigma),
         center_weight=tf.cast((has_instance | ~is_thing) & ~is_void, tf.float32),
         offset=_offsets(runs, centers, shape),
         offset_weight=tf.cast(is_thing & has_instance, tf.float32),
@@ -101,23 +101,21 @@ def _is_any(semantic: tf.Tensor, ids: tuple[int, ...]) -> tf.Tensor:
     return result
 
 
-def _instance_runs(maps: tf.Tensor, labels: labels_lib.LabelSpec) -> tuple[_Runs, tf.Tensor]:
-    """Finds the instances in maps [b, h, w]: their runs, and of each instance its image, int64 [instances].
+def _instance_runs(panoptic: tf.Tensor, labels: labels_lib.LabelSpec) -> tuple[_Runs, tf.Tensor]:
+    """Finds the runs of a map's instances, and counts the instances.
 
     A map has a hundred times fewer runs than pixels: everything about instances is computed on runs.
     """
-    is_first = tf.pad(maps[..., 1:] != maps[..., :-1], [[0, 0], [0, 0], [1, 0]], constant_values=True)
+    is_first = tf.pad(panoptic[:, 1:] != panoptic[:, :-1], [[0, 0], [1, 0]], constant_values=True)
     first = tf.where(tf.reshape(is_first, [-1]))[:, 0]
-    length = tf.concat([first[1:], [tf.size(maps, tf.int64)]], 0) - first
-    identity = tf.gather(tf.reshape(maps, [-1]), first)
+    length = tf.concat([first[1:], [tf.size(panoptic, tf.int64)]], 0) - first
+    identity = tf.gather(tf.reshape(panoptic, [-1]), first)
     semantic = identity // labels.label_divisor
     is_kept = (identity != labels.encode(semantic, 0)) & (semantic != labels.ignore_label)
     first, length, identity = (tf.boolean_mask(each, is_kept) for each in (first, length, identity))
-    height, width = tf.unstack(tf.shape(maps, tf.int64)[1:])
-    row, x = first // width, first % width
-    image = row // height
-    keys, segment = tf.unique(image * _UPPER + tf.cast(identity, tf.int64))
-    return _Runs(first, length, row % height, x, segment), keys // _UPPER
+    width = tf.shape(panoptic, tf.int64)[1]
+    distinct, segment = tf.unique(identity)
+    return _Runs(first, length, first // width, first % width, segment), tf.size(distinct)
 
 
 def _centers(runs: _Runs, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -165,21 +163,18 @@ def _write(
     return tf.reshape(canvas, shape)
 
 
-def _heat_map(images: tf.Tensor, centers: tf.Tensor, shape: tf.Tensor, sigma: float) -> tf.Tensor:
-    """Draws a Gaussian at each center, the larger one where two overlap: float32 [*shape]."""
+def _heat_map(centers: tf.Tensor, shape: tf.Tensor, sigma: float) -> tf.Tensor:
+    """Draws a Gaussian at each center, the larger one where two overlap: float32 [height, width]."""
     side, peak = int(6 * sigma + 3), 3 * sigma + 1
     distance = (np.arange(side) - peak) ** 2
     gaussian = np.exp(-(distance[:, None] + distance[None, :]) / (2 * sigma**2)).astype(np.float32)
     # On a canvas with room for half a window on every side, no window needs clipping.
-    height, width = tf.unstack(tf.cast(shape[-2:], tf.int64) + side)
-    count = tf.cast(tf.reduce_prod(shape[:-2]), tf.int64)
-    top = images * height + centers[:, 0]
-    rows = (top[:, None] + tf.range(side, dtype=tf.int64))[:, :, None]
-    columns = (centers[:, 1, None] + tf.range(side, dtype=tf.int64))[:, None, :]
+    height, width = shape[0] + side, shape[1] + side
+    centers = tf.cast(centers, tf.int32)
+    rows = (centers[:, 0, None] + tf.range(side))[:, :, None]
+    columns = (centers[:, 1, None] + tf.range(side))[:, None, :]
     index = tf.reshape(rows * width + columns, [-1, 1])
-    values = tf.reshape(tf.broadcast_to(gaussian, [tf.size(images), side, side]), [-1])
-    canvas = tf.tensor_scatter_nd_max(tf.zeros([count * height * width]), index, values)
+    values = tf.reshape(tf.broadcast_to(gaussian, [tf.shape(centers)[0], side, side]), [-1])
+    canvas = tf.tensor_scatter_nd_max(tf.zeros([height * width]), index, values)
     margin = round(peak)
-    drawn = tf.reshape(canvas, [count, height, width])
-    drawn = drawn[:, margin : margin + shape[-2], margin : margin + shape[-1]]
-    return tf.reshape(drawn, shape)
+    return tf.reshape(canvas, [height, width])[margin : margin + shape[0], margin : margin + shape[1]]

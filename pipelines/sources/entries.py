@@ -125,18 +125,26 @@ class InstanceIds:
         ids = images.pixels(files.read(self.path), ('I;16', 'I', 'L'), self.path)
         if ids.max(initial=0) >= _ID_LIMIT or ids.min(initial=0) < 0:
             raise errors.InputError(f'{self.path} holds ids outside 0 .. {_ID_LIMIT - 1}; fetch it again')
-        areas = np.bincount(ids.ravel(), minlength=_ID_LIMIT)
-        segments = [self._segment(number, areas[number]) for number in np.flatnonzero(areas).tolist()]
+        segments = [self._segment(number, area) for number, area in _areas(ids).items()]
         known = [segment for segment in segments if segment.category_id in self.numbering.class_ids]
         table = np.full(_ID_LIMIT, self.numbering.codec.void, np.int32)
         table[[segment.id for segment in known]] = self.numbering.panoptic_ids(known, self.path)
-        return table[ids]
+        return table.take(ids)
 
     def _segment(self, number: int, area: int) -> labels.Segment:
         is_single = number >= _INSTANCE_BASE
         label_id = number // _INSTANCE_BASE if is_single else number
         is_thing = self.numbering.class_ids.get(label_id) in self.numbering.codec.thing_ids
-        return labels.Segment(number, label_id, int(area), is_thing and not is_single)
+        return labels.Segment(number, label_id, area, is_thing and not is_single)
+
+
+def _areas(ids: np.ndarray) -> dict[int, int]:
+    """Counts the pixels of each id, ascending, from runs of equal ones, which are few."""
+    flat = ids.ravel()
+    starts = np.flatnonzero(np.append(True, flat[1:] != flat[:-1]))
+    numbers, index = np.unique(flat[starts], return_inverse=True)
+    areas = np.bincount(index, np.diff(starts, append=flat.size))
+    return dict(zip(numbers.tolist(), areas.astype(int).tolist(), strict=True))
 
 
 @dataclasses.dataclass(frozen=True)

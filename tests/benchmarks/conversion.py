@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Times conversion of raw Cityscapes frames to records: its stages, one image, and the whole job.
+
+python tests/benchmarks/conversion.py [--threads 1,2] [--repeats 30] [--json FILE]
+
+The threads are processes here: Beam's workers. Rows that end in CPU are CPU time of all processes together,
+which other programs on the machine disturb less. The job's rows are of two lengths and their difference, the
+cost of an image once all workers run.
+"""
+
+import functools
+import os
+import pathlib
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+import frames
+
+import timing
+
+FRAMES = 6
+SHORT_JOB = 24
+_TWO_OR_MORE = '--direct_running_mode=multi_processing'
+
+
+def measure(repeats: int) -> timing.Times:
+    with tempfile.TemporaryDirectory() as folder:
+        root = frames.write_raw(pathlib.Path(folder) / 'raw', FRAMES)
+        processes = int(os.environ['TF_NUM_INTRAOP_THREADS'])
+        times = _one_image(root, repeats) if processes == 1 else {}
+        return times | _jobs(root, pathlib.Path(folder), processes, 4 * repeats)
+
+
+def _one_image(root: pathlib.Path, repeats: int) -> timing.Times:
+    from panpipe.model import datasets
+    from panpipe.model.inputs import records
+    from panpipe.pipelines import shards, sources
+    from panpipe.pipelines.sources import entries, files, images
+
+    spec = datasets.find('cityscapes_panoptic')
+    entry, *others = sources.module(spec).list_images(root, 'train', spec)
+    photo, record = files.read(entry.path), entries.load(entry)
+    (plan,) = shards.save_plans(str(root), shards.deal('train', [entry, *others][:1], 1))
+    works = {
+        'one image': functools.partial(shards.write, plan, str(root), 'zlib'),
+        'stage: check photo': functools.partial(images.upright_rgb, photo, 'png', ''),
+        'stage: read label': entry.label.read,
+        'stage: serialize': functools.partial(records.serialize, record),
+        'stage: serialize raw': functools.partial(records.serialize, record, 'raw'),
+    }
+    times = timing.in_turn(works, repeats)
+    for label_format in records.LABEL_FORMATS:
+        times[f'record, {label_format} label [kB]'] = [
+            len(records.serialize(entries.load(each), label_format)) / 1000 for each in (entry, *others)
+        ]
+    return times
+
+
+def _jobs(root: pathlib.Path, folder: pathlib.Path, processes: int, more: int) -> timing.Times:
+    times: timing.Times = {}
+    costs = []
+    for images in (SHORT_JOB, SHORT_JOB + more):
+        cost = _job(_linked(root, folder / f'raw{images}', images), folder / f'records{images}', processes)
+        for name, value in zip(('', ', CPU'), cost, strict=True):
+            times[f'job of {images} images, an image{name}'] = [value / images]
+        costs.append(cost)
+    for name, short, long in zip(('', ', CPU'), *costs, strict=True):
+        times[f'a further image of the job{name}'] = [(long - short) / more]
+    return times
+
+
+def _job(root: pathlib.Path, output: pathlib.Path, processes: int) -> tuple[float, float]:
+    """Converts, and returns how long it took and its CPU time, in milliseconds."""
+    command = [sys.executable, '-m', 'panpipe.pipelines.convert', '--dataset=cityscapes_panoptic']
+    command += [f'--input={root}', f'--output={output}', '--splits=train']
+    if processes > 1:
+        command += [_TWO_OR_MORE, f'--direct_num_workers={processes}']
+    begin, cpu = time.perf_counter(), _cpu()
+    subprocess.run(command, check=True, capture_output=True)
+    return 1000 * (time.perf_counter() - begin), 1000 * (_cpu() - cpu)
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _linked(root: pathlib.Path, target: pathlib.Path, count: int) -> pathlib.Path:
+    """Makes a data set of that many images, which are links to a few."""
+    for path in sorted(root.rglob('*.png')):
+        number = int(path.name.split('_')[1])
+        for copy in range(number, count, FRAMES):
+            link = target / path.relative_to(root).with_name(
+                path.name.replace(f'{number:06d}', f'{copy:06d}')
+            )
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.hardlink_to(path)
+    return target
+
+
+if __name__ == '__main__':
+    timing.main('Times conversion of Cityscapes frames; threads are processes.', measure)

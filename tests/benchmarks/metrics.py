@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Times the metrics' update: counting one Cityscapes frame into panoptic quality and into IoU.
+
+python tests/benchmarks/metrics.py [--threads 1] [--repeats 30] [--json FILE]
+"""
+
+import functools
+
+import merge
+import numpy as np
+
+import timing
+
+SHIFT = 3
+
+
+def maps(speckle: float) -> tuple[np.ndarray, np.ndarray]:
+    """Draws panoptic ids of a frame, int32 [height, width], and a prediction that is a little off."""
+    truth = _panoptic(0.0)
+    return truth, np.roll(_panoptic(speckle), SHIFT, axis=(0, 1))
+
+
+def _panoptic(speckle: float) -> np.ndarray:
+    semantic, instance = (values[0] for values in merge.scene(speckle))
+    return semantic * 1000 + np.where(semantic >= 11, instance, 0)
+
+
+def measure(repeats: int) -> timing.Times:
+    from panpipe.model import datasets, quality
+
+    labels = datasets.find('cityscapes_panoptic').labels
+    works = {}
+    for name, speckle in (('clean', 0.0), ('2% noise', 0.02)):
+        truth, prediction = maps(speckle)
+        classes = labels.decode(truth)[0], labels.decode(prediction)[0]
+        works[f'panoptic quality, {name}'] = functools.partial(
+            quality.PanopticQuality.from_maps, truth, prediction, labels
+        )
+        works[f'IoU, {name}'] = functools.partial(quality.ConfusionMatrix.from_maps, *classes, labels)
+    times = timing.in_turn(works, repeats)
+    for name, work in works.items():
+        times[f'{name} [MB more]'] = [timing.extra_memory(work)]
+    return times
+
+
+if __name__ == '__main__':
+    timing.main('Times the update of the metrics at 1025 x 2049.', measure)
