@@ -24,7 +24,7 @@ _EXAMPLES = (
     '--run_dir runs/first --output report.html',
 )
 _PACKAGES = ('panpipe', 'tensorflow', 'keras', 'apache-beam', 'tensorflow-transform', 'kfp', 'numpy')
-_MEASURES = ('pq', 'sq', 'rq', 'iou')
+_MEASURES = {'pq': 'PQ', 'sq': 'SQ', 'rq': 'RQ', 'iou': 'IoU'}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -91,7 +91,7 @@ def _facts(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> dict[st
         'tiles': tiles(score),
         'rows': rows,
         'legend': [category for category in spec.categories if category.id in seen],
-        'measures': [name.upper() for name in _MEASURES],
+        'measures': list(_MEASURES.values()),
         'classes': _classes(score, spec),
         'plots': curves.plots(scalars),
         'training': f'{seconds:.0f} s between first and last summary, {speed:.2f} steps a second',

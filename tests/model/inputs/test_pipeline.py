@@ -130,6 +130,14 @@ def test_a_seed_decides_everything(folder: pathlib.Path) -> None:
     assert not np.array_equal(without[0][0][0], without[1][0][0])
 
 
+def test_batches_hold_what_single_samples_do(folder: pathlib.Path) -> None:
+    experiment = _experiment(folder / '*', AUGMENTED)
+    singles = _train(experiment, 6, seed=3)
+    batches = _train(experiment, 2, seed=3, batch_size=3)
+    joined = [tf.nest.map_structure(lambda *each: np.concatenate(each), *singles[i : i + 3]) for i in (0, 3)]
+    _assert_same(batches, joined)
+
+
 @pytest.mark.parametrize('start', [2, 10, 24])
 def test_goes_on_where_it_stopped(folder: pathlib.Path, start: int) -> None:
     experiment = _experiment(folder / '*', AUGMENTED)

@@ -199,6 +199,22 @@ def test_values_of_the_gaussian() -> None:
     assert center[4, 30] == 0
 
 
+@pytest.mark.parametrize('name', sorted(datasets.SPECS))
+def test_every_id_has_its_class(name: str) -> None:
+    spec = datasets.find(name).labels
+    last = max(spec.num_classes - 1, spec.ignore_label)
+    panoptic = np.arange((last + 1) * spec.label_divisor, dtype=np.int32)[None]
+    traced = tf.function(lambda panoptic: targets.targets(panoptic, spec, sigma=0.1).semantic)
+    np.testing.assert_array_equal(traced(tf.constant(panoptic)), panoptic // spec.label_divisor)
+
+
+def test_an_instance_may_reach_from_border_to_border() -> None:
+    panoptic = np.full((6, 7), 201, np.int32)
+    panoptic[0, :3] = 202
+    panoptic[5, 2:] = 0
+    _assert_equal(_numpy(targets.targets(panoptic, SMALL)), _oracle(panoptic, SMALL, 8.0, 0, 1.0))
+
+
 def test_traced_equals_eager() -> None:
     traced = tf.function(
         lambda panoptic: targets.targets(panoptic, SMALL),

@@ -2,6 +2,8 @@
 """Image files reach the records upright, RGB and whole, and otherwise untouched."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -66,6 +68,36 @@ def test_what_cannot_be_used_is_told():
     for length in (20, 300, len(_encoded()) - 20):
         with pytest.raises(errors.InputError, match=r'a\.png cannot be decoded'):
             images.upright_rgb(_encoded()[:length], 'png', 'a.png')
+
+
+def _with_chunk(encoded, kind, content):
+    """Puts a chunk behind the pixels of a PNG."""
+    chunk = struct.pack('>I', len(content)) + kind + content
+    return encoded[:-12] + chunk + struct.pack('>I', zlib.crc32(kind + content)) + encoded[-12:]
+
+
+def test_damage_is_told_without_decoding():
+    good = _encoded()
+    for position in (len(good) // 2, len(good) - 10):
+        flipped = good[:position] + bytes([good[position] ^ 1]) + good[position + 1 :]
+        with pytest.raises(errors.InputError, match=r'a\.png cannot be decoded'):
+            images.upright_rgb(flipped, 'png', 'a.png')
+    photo = _encoded(image_format='jpeg')
+    for length in (300, len(photo) - 20):
+        with pytest.raises(errors.InputError, match=r'a\.jpg cannot be decoded'):
+            images.upright_rgb(photo[:length], 'jpeg', 'a.jpg')
+
+
+def test_text_in_a_png_turns_nothing():
+    for kind, content in ((b'tEXt', b'Software\0panpipe'), (b'iTXt', b'Comment\0\0\0\0\0up')):
+        encoded = _with_chunk(_encoded(), kind, content)
+        assert images.upright_rgb(encoded, 'png', 'a') == (encoded, 17, 23)
+
+
+def test_exif_behind_the_pixels_counts():
+    exif = _orientation(6).tobytes().removeprefix(b'Exif\0\0')
+    encoded = images.upright_rgb(_with_chunk(_encoded(), b'eXIf', exif), 'png', 'a')[0]
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(encoded))), np.rot90(PIXELS, -1))
 
 
 def test_folders_may_have_odd_names(tmp_path):
