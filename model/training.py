@@ -116,7 +116,7 @@ def loss_function(experiment: config.Experiment, options: config.DatasetOptions)
     return functools.partial(
         total.loss,
         loss_options=experiment.trainer_options.loss_options,
-        label_spec=datasets.find(options.dataset).labels,
+        labels=datasets.find(options.dataset).labels,
     )
 
 

@@ -9,7 +9,8 @@ Source: Cheng et al., Panoptic-DeepLab (CVPR 2020), section 3.3.
 
 import tensorflow as tf
 
-from panpipe.model import config, labels, tensors
+from panpipe.model import config, tensors
+from panpipe.model import labels as label_codec
 from panpipe.model.losses import hardest, pixel
 
 _REGRESSIONS = {'mse': pixel.mean_squared_error, 'l1': pixel.mean_absolute_error}
@@ -19,7 +20,7 @@ def loss(
     heads: tensors.Heads,
     targets: tensors.Targets,
     loss_options: config.LossOptions,
-    label_spec: labels.LabelSpec,
+    labels: label_codec.LabelSpec,
 ) -> dict[str, tf.Tensor]:
     """Computes the weighted losses of each image of a batch.
 
@@ -28,7 +29,7 @@ def loss(
         (height − 1 divisible by it); labels are then taken at that stride.
       targets: the batch's targets [batch, height, width, …].
       loss_options: a loss exists if its message is present.
-      label_spec: tells which label is void.
+      labels: tells which label is void.
 
     Returns:
       float32 [batch] by name: 'semantic', 'center', 'regression' (those that exist) and 'total', their sum.
@@ -38,7 +39,7 @@ def loss(
     """
     parts = {}
     if loss_options.semantic_loss is not None:
-        parts['semantic'] = _semantic(heads.semantic_logits, targets, loss_options.semantic_loss, label_spec)
+        parts['semantic'] = _semantic(heads.semantic_logits, targets, loss_options.semantic_loss, labels)
     if loss_options.center_loss is not None:
         parts['center'] = _regression(
             heads.center_heatmap, targets.center[..., None], targets.center_weight, loss_options.center_loss
@@ -56,14 +57,14 @@ def _semantic(
     logits: tf.Tensor,
     targets: tensors.Targets,
     options: config.SingleLossOptions,
-    label_spec: labels.LabelSpec,
+    labels: label_codec.LabelSpec,
 ) -> tf.Tensor:
     if options.name != 'softmax_cross_entropy':
         raise ValueError(f'semantic_loss.name is {options.name!r}; it must be softmax_cross_entropy')
     stride = (targets.semantic.shape[1] - 1) // (logits.shape[1] - 1)
     semantic = targets.semantic[:, ::stride, ::stride]
     weight = targets.semantic_weight[:, ::stride, ::stride]
-    weight = tf.where(semantic == label_spec.ignore_label, 0.0, weight)
+    weight = tf.where(semantic == labels.ignore_label, 0.0, weight)
     losses = pixel.softmax_cross_entropy(logits, semantic) * weight
     return options.weight * hardest.mean_of_hardest(losses, options.top_k_percent)
 

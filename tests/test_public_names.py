@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names and arguments that other programs and notebooks call stay as they are."""
+
+import inspect
+
+import pytest
+
+from panpipe.custom_ops import merge
+from panpipe.model import build, checkpoints, config, postprocess, quality, train
+from panpipe.model.inputs import pipeline, targets
+from panpipe.model.losses import total
+
+_MAPS = 'ground_truth prediction labels'
+_CENTERS = 'center_threshold nms_kernel keep_k_centers stuff_area_limit use_op'
+PUBLIC = [
+    (config.load, 'path overrides'),
+    (build.network, 'experiment'),
+    (postprocess.upsample, 'heads height width'),
+    (postprocess.panoptic, f'heads labels {_CENTERS}'),
+    (merge.merge, 'semantic instance thing_ids label_divisor stuff_area_limit void_label use_op'),
+    (merge.panoptic_from_heads, f'heads labels height width {_CENTERS}'),
+    (merge.op_available, ''),
+    (targets.targets, 'panoptic labels sigma small_instance_threshold small_instance_weight'),
+    (pipeline.training_samples, 'experiment batch_size seed start'),
+    (quality.PanopticQuality.from_maps, _MAPS),
+    (quality.ConfusionMatrix.from_maps, _MAPS),
+    (total.loss, 'heads targets loss_options labels'),
+    (train.learning_rate, 'solver_options'),
+    (checkpoints.restore, 'network path skip'),
+]
+
+
+@pytest.mark.parametrize(('function', 'names'), PUBLIC, ids=lambda value: getattr(value, '__qualname__', ''))
+def test_arguments(function, names):
+    assert list(inspect.signature(function).parameters) == names.split()
