@@ -107,7 +107,10 @@ def training_samples(
     batches = (
         samples.map(_batch_of_one) if batch_size == 1 else samples.batch(batch_size, drop_remainder=True)
     )
-    return batches.prefetch(max(1, _PREFETCHED_SAMPLES // batch_size))
+    threads = tf.data.Options()
+    # Samples are made side by side; to divide the work on one of them as well costs time.
+    threads.threading.max_intra_op_parallelism = 1
+    return batches.prefetch(max(1, _PREFETCHED_SAMPLES // batch_size)).with_options(threads)
 
 
 def evaluation_samples(experiment: config.Experiment) -> tf.data.Dataset:

@@ -17,6 +17,7 @@ import rich.table
 
 import timing
 
+_WIDTH = 110
 SCRIPTS = ('conversion', 'inputs', 'merge', 'postprocess', 'metrics')
 
 Results = dict[str, dict[str, timing.Times]]  # by script and number of threads
@@ -37,7 +38,7 @@ def main() -> None:
     results = {name: _run(name, arguments.threads, arguments.repeats) for name in names}
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1))
-    rich.console.Console().print(table(results, earlier))
+    rich.console.Console(width=_WIDTH, markup=False).print(table(results, earlier))
 
 
 def table(results: Results, earlier: Results) -> rich.table.Table:
@@ -51,7 +52,7 @@ def table(results: Results, earlier: Results) -> rich.table.Table:
         'max',
         *(('earlier', 'ratio') if earlier else ()),
     )
-    made = rich.table.Table(*columns, title='Milliseconds, unless a unit is given', title_justify='left')
+    made = rich.table.Table(*columns, title='Milliseconds where no unit is given', title_justify='left')
     for column in made.columns[3:]:
         column.justify = 'right'
     for script, by_threads in results.items():
