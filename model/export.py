@@ -71,20 +71,13 @@ class Server(tf.Module):
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job and returns its exit status."""
     parser = jobs.parser('export', __doc__ or '', _EXAMPLES)
-    parser.add_argument('--config', required=True, help='experiment, a DeepLab2 .textproto file')
+    jobs.add_configuration(parser)
     parser.add_argument(
         '--checkpoint', required=True, help='checkpoint prefix, or folder (its newest checkpoint)'
     )
     parser.add_argument('--output', required=True, help='folder of the SavedModel; must not exist')
     parser.add_argument(
         '--pure_tf', action='store_true', help='do without the compiled op (TensorFlow Serving)'
-    )
-    parser.add_argument(
-        '--set',
-        action='append',
-        default=[],
-        metavar='FIELD=VALUE',
-        help='overrides a field of the configuration',
     )
     arguments = parser.parse_args(argv)
     return jobs.run('export', functools.partial(_run, arguments))

@@ -20,6 +20,18 @@ def parser(job: str, description: str, examples: Sequence[str]) -> argparse.Argu
     )
 
 
+def add_configuration(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments `--config` and `--set` of jobs that read an experiment."""
+    parser.add_argument('--config', required=True, help='experiment, a DeepLab2 .textproto file')
+    parser.add_argument(
+        '--set',
+        action='append',
+        default=[],
+        metavar='FIELD=VALUE',
+        help='overrides a field of the configuration',
+    )
+
+
 def run(job: str, body: Callable[[], None]) -> int:
     """Runs the body of a job and returns its exit status: 0 done, 1 failed, 2 for a user's mistake.
 

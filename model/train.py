@@ -42,20 +42,13 @@ def learning_rate(solver_options: config.SolverOptions) -> Callable[[int], float
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job and returns its exit status."""
     parser = jobs.parser('train', __doc__ or '', _EXAMPLES)
-    parser.add_argument('--config', required=True, help='experiment, a DeepLab2 .textproto file')
+    jobs.add_configuration(parser)
     parser.add_argument(
         '--model_dir', required=True, help='folder of runs; this one is MODEL_DIR/EXPERIMENT_NAME'
     )
     parser.add_argument('--mode', choices=_MODES, default='train_and_eval')
     parser.add_argument(
         '--devices', choices=('auto', 'cpu', 'gpu'), default='auto', help='auto: all GPUs, or else the CPU'
-    )
-    parser.add_argument(
-        '--set',
-        action='append',
-        default=[],
-        metavar='FIELD=VALUE',
-        help='overrides a field of the configuration',
     )
     arguments = parser.parse_args(argv)
     return jobs.run('train', functools.partial(_run, arguments))
