@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> None:
     experiment = config.load(arguments.config, arguments.set)
-    for line in config.advice(experiment):
+    for line in (*config.advice(experiment), *_unserved(experiment.evaluator_options)):
         print(f'panpipe train: note: {line}', file=sys.stderr)
     _restrict(arguments.devices)
     directory = rundir.RunDirectory(
@@ -72,6 +72,15 @@ def _restrict(devices: str) -> None:
         raise errors.InputError('--devices gpu, but TensorFlow sees no GPU here; try panpipe doctor')
     if devices == 'cpu' and gpus:
         tf.config.set_visible_devices([], 'GPU')
+
+
+def _unserved(options: config.EvaluatorOptions) -> list[str]:
+    """Says of fields that DeepLab2 files set where their purpose is served here."""
+    places = {
+        'save_predictions': 'pictures are made by panpipe report',
+        'save_raw_predictions': 'prediction files are written by panpipe predict',
+    }
+    return [f'evaluator_options.{name}: {where}' for name, where in places.items() if getattr(options, name)]
 
 
 def _train(experiment: config.Experiment, directory: rundir.RunDirectory) -> None:

@@ -140,8 +140,11 @@ def test_the_best_evaluation_has_the_highest_quality():
 
 
 def test_evaluation_needs_a_checkpoint(pattern, tmp_path, capsys):
-    assert train.main(_arguments(pattern, tmp_path, 'eval')) == 2
-    assert 'holds no checkpoint; train first' in capsys.readouterr().err
+    pictures = 'evaluator_options.save_predictions=true'
+    assert train.main(_arguments(pattern, tmp_path, 'eval', pictures)) == 2
+    error = capsys.readouterr().err
+    assert 'holds no checkpoint; train first' in error
+    assert 'note: evaluator_options.save_predictions: pictures are made by panpipe report' in error
 
 
 def test_a_gpu_that_is_not_there_is_an_error(pattern, tmp_path, capsys):
