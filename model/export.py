@@ -17,7 +17,7 @@ import tensorflow as tf
 from panpipe.custom_ops import merge
 from panpipe.model import averages, build, checkpoints, config, datasets, errors, inference, jobs, labels
 from panpipe.model.inputs import pipeline
-from panpipe.model.postprocess import restore
+from panpipe.model.postprocess import restore, scores
 
 _EXAMPLES = (
     'panpipe export --config resnet50_os32.textproto --checkpoint runs/first --output exported',
@@ -38,6 +38,7 @@ class Server(tf.Module):
         size: tuple[int, int],
         postprocessing: inference.Postprocessing,
         views: inference.Views,
+        has_instances: bool,
     ) -> None:
         """Joins the parts; `place` brings an image to the network's input, which has `size`."""
         super().__init__()
@@ -46,10 +47,17 @@ class Server(tf.Module):
         self._weights = [v.value for v in network.weights]
         self._spec, self._place, self._size = spec, place, size
         self._postprocessing, self._views = postprocessing, views
+        self._has_instances = has_instances
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string, 'image_bytes')])
     def serve(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns panoptic, semantic, instance int32 and score float32 [height, width] of an image file."""
+        """Predicts an image file.
+
+        Returns:
+          panoptic, semantic, instance int32 and score float32 [height, width]; and for each thing of the
+          panoptic map, ascending, instance_ids int32 [n] and instance_scores float32 [n], 0 .. 1. Of a
+          network without an instance branch these two are empty.
+        """
         return self._predict(tf.io.decode_image(image_bytes, channels=3, expand_animations=False))
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8, 'image')])
@@ -61,11 +69,15 @@ class Server(tf.Module):
         height, width = tf.unstack(tf.shape(image)[:2])
         placed, resized = self._place(image)
         images = tf.ensure_shape(placed, (*self._size, 3))[None]
-        prediction, _ = inference.predict(
+        prediction, probability = inference.predict_surely(
             self._network, images, self._spec, self._views, self._postprocessing
         )
+        ids, sure = scores.instances(prediction, probability, self._spec)
+        if not self._has_instances:
+            ids, sure = ids[:0], sure[:0]
         prediction = restore.original_size(prediction, resized, height, width)
-        return {name: value[0] for name, value in prediction._asdict().items()}
+        maps = {name: value[0] for name, value in prediction._asdict().items()}
+        return {**maps, 'instance_ids': ids, 'instance_scores': sure}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -119,6 +131,7 @@ def save(experiment: config.Experiment, network: keras.Model, output: str, *, us
         (options.crop_size[0], options.crop_size[1]),
         dataclasses.replace(postprocessing, use_op=uses_op),
         inference.Views.from_options(experiment.evaluator_options),
+        experiment.model_options.has_instances,
     )
     aside = f'{output.rstrip("/")}.partial'
     shutil.rmtree(aside, ignore_errors=True)
@@ -128,6 +141,7 @@ def save(experiment: config.Experiment, network: keras.Model, output: str, *, us
         'dataset': options.dataset,
         'config': config.dumps(experiment),
         'uses_op': uses_op,
+        'has_instances': experiment.model_options.has_instances,
         'version': importlib.metadata.version('panpipe'),
     }
     os.makedirs(os.path.join(aside, os.path.dirname(_FACTS)))

@@ -44,6 +44,14 @@ class Postprocessing:
         """Turns heads at the decoder's stride into a prediction of [batch, height, width]."""
         return merge.panoptic_from_heads(heads, spec, height=height, width=width, **dataclasses.asdict(self))
 
+    def merge(
+        self, heads: tensors.Heads, probability: tf.Tensor, spec: labels.LabelSpec
+    ) -> tensors.Prediction:
+        """Turns heads at full resolution into a prediction, by class probabilities in place of logits."""
+        # Post-processing takes the largest class of a pixel, so probabilities serve it as well as logits.
+        heads = heads._replace(semantic_logits=probability)
+        return panoptic(heads, spec, **dataclasses.asdict(self))
+
 
 @dataclasses.dataclass(frozen=True)
 class Views:
@@ -89,11 +97,28 @@ def predict(
         heads = _float32(network(images, training=False))
         return postprocessing.predict(heads, spec, height, width), full_resolution(heads, images)
     heads, probability = average(network, images, views)
-    # Post-processing takes the largest class of a pixel, so probabilities serve it as well as logits.
-    prediction = panoptic(
-        heads._replace(semantic_logits=probability), spec, **dataclasses.asdict(postprocessing)
-    )
-    return prediction, heads
+    return postprocessing.merge(heads, probability, spec), heads
+
+
+def predict_surely(
+    network: Network,
+    images: tf.Tensor,
+    spec: labels.LabelSpec,
+    views: Views,
+    postprocessing: Postprocessing,
+) -> tuple[tensors.Prediction, tf.Tensor]:
+    """Predicts panoptic maps as `predict` does; also returns how sure the network is of each class.
+
+    Returns:
+      The prediction, and probabilities float32 [batch, h, w, classes]: at the decoder's stride where there is
+      one view, else at full resolution.
+    """
+    if not views.is_plain:
+        heads, probability = average(network, images, views)
+        return postprocessing.merge(heads, probability, spec), probability
+    heads = _float32(network(images, training=False))
+    height, width = images.shape[1:3]
+    return postprocessing.predict(heads, spec, height, width), tf.nn.softmax(heads.semantic_logits)
 
 
 def full_resolution(heads: tensors.Heads, images: tf.Tensor) -> tensors.Heads:

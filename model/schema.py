@@ -111,6 +111,11 @@ class ModelOptions(textproto.Message):
     restore_semantic_last_layer_from_initial_checkpoint: bool = True
     restore_instance_last_layer_from_initial_checkpoint: bool = True
 
+    @property
+    def has_instances(self) -> bool:
+        """Whether the network tells the things of a class apart; otherwise it labels classes only."""
+        return self.panoptic_deeplab is not None and self.panoptic_deeplab.instance.enable
+
 
 @dataclasses.dataclass(frozen=True)
 class SingleLossOptions(textproto.Message):

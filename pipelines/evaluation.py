@@ -9,7 +9,7 @@ import numpy as np
 from rich import console, table
 
 from panpipe.model import datasets, errors, quality
-from panpipe.pipelines import resampling, score, sizes, tally
+from panpipe.pipelines import resampling, sizes, summaries, tally
 
 _MEASURES = ('pq', 'sq', 'rq')
 _SHOWN_IMAGES = 10
@@ -24,8 +24,8 @@ def figures(counted: tally.Tally, spec: datasets.DatasetSpec, facts: Mapping[str
       facts: `evaluator` and what else goes in as it is.
 
     Returns:
-      That of `score.summary`, and besides `intervals`, `by_size` and `per_image`. Measures are per cent, null
-      where no class occurs.
+      That of `summaries.summary`, and besides `intervals`, `by_size` and `per_image`. Measures are per cent,
+      null where no class occurs.
 
     Raises:
       errors.InputError: there is no image, or one twice.
@@ -44,7 +44,7 @@ def figures(counted: tally.Tally, spec: datasets.DatasetSpec, facts: Mapping[str
     miou = semantic.miou if ious else None
     return {
         **facts,
-        **score.summary(found, miou, ious, facts['evaluator'], len(images)),
+        **summaries.summary(found, miou, ious, facts['evaluator'], len(images)),
         'intervals': _intervals(images, counted.panoptic.is_thing),
         'by_size': {name: _row(one) for name, one in zip(sizes.RANGES, counted.by_size, strict=True)},
         'per_image': [{'image_id': image.name, **_row(image.panoptic)} for image in images],

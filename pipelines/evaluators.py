@@ -33,7 +33,7 @@ def interpreter(given: str | None = None) -> str:
     candidates = [named] if named else [str(place / _ENVIRONMENT / 'bin' / 'python') for place in places]
     for candidate in candidates:
         if os.access(candidate, os.X_OK) and os.path.isfile(candidate):
-            return candidate
+            return os.path.abspath(candidate)
     raise errors.InputError(
         f'the official evaluators need a Python of their own; there is none at {" or ".join(candidates)}; '
         f'{_CURE}, or name one with --python or ${VARIABLE}'
@@ -44,20 +44,20 @@ def judge(python: str, script: str, facts: Mapping[str, Any], scratch: pathlib.P
     """Runs an evaluator of `official/` on the files that `facts` names, and returns what it found."""
     given, found = scratch / f'{script}.facts.json', scratch / f'{script}.found.json'
     given.write_text(json.dumps(facts))
-    call(python, script, str(given), str(found))
+    call(python, script, str(given), str(found), folder=scratch)
     content: dict[str, Any] = json.loads(found.read_text())
     return content
 
 
-def call(python: str, script: str, *arguments: str) -> None:
-    """Runs a script of `official/`.
+def call(python: str, script: str, *arguments: str, folder: pathlib.Path | None = None) -> None:
+    """Runs a script of `official/`, in `folder` if it leaves files behind.
 
     Raises:
       errors.InputError: the evaluator is not installed there, or refuses the files; repeats its last words.
     """
     outside = {name: value for name, value in os.environ.items() if not name.startswith('PYTHON')}
     done = subprocess.run(
-        [python, str(_SCRIPTS / script), *arguments], env=outside, capture_output=True, text=True
+        [python, str(_SCRIPTS / script), *arguments], env=outside, cwd=folder, capture_output=True, text=True
     )
     if not done.returncode:
         return

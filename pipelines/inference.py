@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 from apache_beam.ml.inference import base
 
 from panpipe.model import datasets, errors
 from panpipe.model.inputs import records
+from panpipe.pipelines.formats.maps import Maps
 
 _FACTS = os.path.join('assets.extra', 'panpipe.json')
 
@@ -20,20 +20,6 @@ class Image(NamedTuple):
 
     name: str
     encoded: bytes
-
-
-class Maps(NamedTuple):
-    """Holds what the model says of an image, at the image's own size.
-
-    Attributes:
-      name: the image's name.
-      panoptic: int32 [height, width], panoptic ids.
-      semantic: int32 [height, width], class ids.
-    """
-
-    name: str
-    panoptic: np.ndarray
-    semantic: np.ndarray
 
 
 class Predictor:
@@ -50,12 +36,14 @@ class Predictor:
 
         from panpipe.custom_ops import library
 
-        if facts(folder)['uses_op'] and library.load() is None:
+        noted = facts(folder)
+        if noted['uses_op'] and library.load() is None:
             raise errors.InputError(
                 f'{folder} was exported with the compiled merge op, which is not built for TensorFlow '
                 f'{tf.__version__} here; run `python -m panpipe.custom_ops.build`, or export with --pure_tf'
             )
         self._tensorflow = tf
+        self._has_instances = noted['has_instances']
         self._model = tf.saved_model.load(folder)
 
     def predict(self, image: Image) -> Maps:
@@ -70,7 +58,9 @@ class Predictor:
         except tf.errors.InvalidArgumentError:
             records.decode_image(image.encoded, f'image {image.name}')  # tells whose fault it is
             raise
-        return Maps(image.name, found['panoptic'].numpy(), found['semantic'].numpy())
+        ids, sure = found['instance_ids'].numpy().tolist(), found['instance_scores'].numpy().tolist()
+        scores = dict(zip(ids, sure, strict=True)) if self._has_instances else None
+        return Maps(image.name, found['panoptic'].numpy(), found['semantic'].numpy(), scores)
 
 
 class Handler(base.ModelHandler[Image, Maps, Predictor]):
@@ -106,7 +96,7 @@ class Handler(base.ModelHandler[Image, Maps, Predictor]):
 
 
 def facts(folder: str) -> Mapping[str, Any]:
-    """Reads what the exporter noted beside a SavedModel: `dataset` and `uses_op` among others.
+    """Reads what the exporter noted beside a SavedModel: `dataset`, `uses_op` and `has_instances`.
 
     Raises:
       errors.InputError: the folder is no SavedModel of panpipe.
@@ -116,7 +106,7 @@ def facts(folder: str) -> Mapping[str, Any]:
     try:
         with open(os.path.join(folder, _FACTS)) as file:
             noted = json.load(file)
-        return {'dataset': noted['dataset'], 'uses_op': noted['uses_op']}
+        return {key: noted[key] for key in ('dataset', 'uses_op', 'has_instances')}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise errors.InputError(
             f'{os.path.join(folder, _FACTS)} cannot be read ({type(error).__name__}: {error}); '

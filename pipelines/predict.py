@@ -1,36 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
 """The predict job: a SavedModel and images to the files that official evaluators take.
 
-It writes OUTPUT/panoptic.json with OUTPUT/panoptic/*.png (COCO panoptic form, official class ids) and, for
-Cityscapes, OUTPUT/semantic/*.png (label ids).
+It writes OUTPUT/panoptic.json with OUTPUT/panoptic/*.png (COCO panoptic form, official class ids). For
+Cityscapes it adds OUTPUT/semantic/*.png (label ids) and OUTPUT/instance/*.txt with masks, for all others
+OUTPUT/instances.json (COCO results). A model that does not tell things apart makes OUTPUT/semantic alone.
+A run that was interrupted goes on where it stopped, from OUTPUT.partial.
 """
 
 import argparse
 import collections
 import contextlib
 import functools
+import importlib.metadata
 import json
 import os
 import sys
-import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
 from apache_beam.ml.inference import base
 
 from panpipe.model import datasets, errors, jobs, progress
 from panpipe.model.inputs import records
-from panpipe.pipelines import execution, inference, photos
-from panpipe.pipelines.formats import registry, segments
+from panpipe.pipelines import archives, execution, inference, photos, resumption
+from panpipe.pipelines.formats import maps as formats_maps
+from panpipe.pipelines.formats import png, registry
 
-_DOCUMENT = 'panoptic.json'
 _SECONDS_BETWEEN_LOOKS = 0.5
 _EXAMPLES = (
     "panpipe predict --saved_model exported --input 'records/val*' --output predictions",
     'panpipe predict --saved_model exported --input photos --format coco --output predictions',
-    'panpipe predict --saved_model exported --input cityscapes --split val --output predictions',
+    'panpipe predict --saved_model exported --input cityscapes --split test --output predictions --zip',
 )
 
 
@@ -51,6 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="default: that of the model's data set, the only one it fits",
     )
     parser.add_argument('--output', required=True, help='folder to make; must not exist')
+    parser.add_argument(
+        '--zip', action='store_true', help='add OUTPUT/archives/*.zip as the test servers take them'
+    )
+    parser.add_argument(
+        '--algorithm', default='panpipe', help='name in the names of COCO archives (default: %(default)s)'
+    )
     arguments, beam_arguments = parser.parse_known_args(argv)
     return jobs.run('predict', functools.partial(_run, arguments, beam_arguments))
 
@@ -63,18 +70,22 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     if os.path.exists(output):
         raise errors.InputError(f'--output {output} exists; remove it or choose another folder')
     source, total = _source(arguments.input, arguments.split, spec)
-    os.makedirs(os.path.dirname(output), exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=os.path.dirname(output), prefix='.predictions-') as aside:
-        folder = os.path.join(aside, 'whole')
-        for inner in registry.FORMATS[name].FOLDERS:
-            os.makedirs(os.path.join(folder, inner))
-        with _watched(os.path.join(folder, 'panoptic'), total):
-            execution.run(
-                lambda root: build(root, source, arguments.saved_model, name, spec, folder),
-                beam_options,
-            )
-        os.rename(folder, output)
-    print(f'panpipe predict: wrote {total} predictions to {output}')
+    unfinished = resumption.Unfinished.open(output, _job(arguments, name))
+    has_instances = inference.facts(arguments.saved_model)['has_instances']
+    form = registry.FORMATS[name]
+    for inner in form.FOLDERS if has_instances else form.PIXELS:
+        os.makedirs(os.path.join(unfinished.folder, inner), exist_ok=True)
+    with _watched(unfinished.done, total):
+        execution.run(
+            lambda root: build(root, source, arguments.saved_model, name, spec, unfinished), beam_options
+        )
+    for file_name, content in form.documents(unfinished.notes(), spec).items():
+        png.write_whole(os.path.join(unfinished.folder, file_name), json.dumps(content).encode())
+    if arguments.zip:
+        archives.write(unfinished.folder, name, arguments.split or 'test', arguments.algorithm)
+    unfinished.finish(output)
+    told = '' if has_instances else ' (classes only: the model does not tell things apart)'
+    print(f'panpipe predict: wrote {total} predictions to {output}{told}')
 
 
 def build(
@@ -83,47 +94,60 @@ def build(
     saved_model: str,
     format_name: str,
     spec: datasets.DatasetSpec,
-    folder: str,
+    unfinished: resumption.Unfinished,
 ) -> None:
-    """Lays out the pipeline: images of `source` through the model into files of `folder`."""
+    """Lays out the pipeline: images of `source` that are not done, through the model into files."""
+    images = root | 'ReadImages' >> source
     _ = (
-        root
-        | 'ReadImages' >> source
+        images
+        | 'LeaveOutDone' >> beam.Filter(lambda image: unfinished.lacks(image.name))
         | 'Predict' >> base.RunInference(inference.Handler(saved_model))
-        | 'WriteImages' >> beam.Map(write_maps, folder, format_name, spec)
-        | 'CollectAnnotations' >> beam.combiners.ToList()
-        | 'WriteDocument' >> beam.Map(write_document, folder, spec)
+        | 'WriteImages' >> beam.Map(write_maps, unfinished, format_name, spec)
+    )
+    _ = (
+        images
+        | 'Names' >> beam.Map(lambda image: image.name)
+        | 'CollectNames' >> beam.combiners.ToList()
+        | 'RefuseTwins' >> beam.Map(refuse_twins)
     )
 
 
 def write_maps(
-    maps: inference.Maps, folder: str, format_name: str, spec: datasets.DatasetSpec
-) -> dict[str, Any]:
-    """Writes the files of one image and returns its annotation."""
-    written: dict[str, Any] = registry.FORMATS[format_name].write(
-        folder, maps.name, maps.panoptic, maps.semantic, spec
-    )
-    return written
+    maps: formats_maps.Maps,
+    unfinished: resumption.Unfinished,
+    format_name: str,
+    spec: datasets.DatasetSpec,
+) -> None:
+    """Writes the files of one image, and notes that they are there."""
+    unfinished.note(registry.FORMATS[format_name].write(unfinished.folder, maps, spec))
 
 
-def write_document(annotations: Sequence[Mapping[str, Any]], folder: str, spec: datasets.DatasetSpec) -> None:
-    """Writes the JSON file over all images.
+def refuse_twins(names: Sequence[str]) -> None:
+    """Refuses names that would write the same files.
 
     Raises:
       errors.InputError: two images have the same name.
     """
-    counts = collections.Counter(entry['file_name'] for entry in annotations)
-    twins = sorted(name for name, count in counts.items() if count > 1)
+    twins = sorted(name for name, count in collections.Counter(names).items() if count > 1)
     if twins:
-        raise errors.InputError(f'several images of --input make a {twins[0]}; give each image once')
-    with open(os.path.join(folder, _DOCUMENT), 'w') as file:
-        json.dump(segments.document(annotations, spec), file)
+        raise errors.InputError(f'several images of --input are named {twins[0]}; give each image once')
 
 
 def read_record(serialized: bytes) -> inference.Image:
     """Takes the image out of a record."""
     record = records.parse(serialized)
     return inference.Image(record.image_id, record.encoded)
+
+
+def _job(arguments: argparse.Namespace, format_name: str) -> dict[str, str]:
+    """States what a run must share with an interrupted one to go on with it."""
+    return {
+        'saved_model': resumption.fingerprint(arguments.saved_model),
+        'format': format_name,
+        'input': ','.join(os.path.abspath(part.strip()) for part in arguments.input.split(',')),
+        'split': arguments.split or '',
+        'version': importlib.metadata.version('panpipe'),
+    }
 
 
 def _format(wanted: str | None, spec: datasets.DatasetSpec) -> str:
@@ -156,7 +180,7 @@ def _watched(folder: str, total: int) -> Iterator[None]:
         with progress.bar('predict', total) as advance:
             while not is_last:
                 is_last = is_over.wait(_SECONDS_BETWEEN_LOOKS)
-                number = sum(entry.name.endswith('.png') for entry in os.scandir(folder))
+                number = sum(entry.name.endswith('.json') for entry in os.scandir(folder))
                 if number > shown:
                     advance(number, '')
                     shown = number

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The score job: official evaluators on predictions; prints a table and writes JSON, in per cent.
 
-The evaluators run unmodified in a Python of their own: cityscapesScripts for Cityscapes, and hotcoco, which
-follows panopticapi, for COCO. There is no official mIoU for COCO panoptic; that figure is panpipe's.
+panpipe computes its own numbers of the same files. Where they differ from the official ones by more than
+rounding, the job fails after it wrote what it found. There is no official mIoU for COCO panoptic; that figure
+is panpipe's.
 """
 
 import argparse
 import functools
-import importlib.metadata
 import json
 import os
 import pathlib
@@ -16,19 +16,16 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from rich import console, table
 
 from panpipe.model import errors, jobs
-from panpipe.pipelines import evaluators, truths
+from panpipe.pipelines import evaluators, judges, own_score, summaries
 
-_GROUPS = ('all', 'things', 'stuff')
-_MEASURES = ('pq', 'sq', 'rq')
+_JUDGES: Mapping[str, Callable[..., dict[str, Any]]] = {'cityscapes': judges.cityscapes, 'coco': judges.coco}
 _EXAMPLES = (
     'panpipe score --format cityscapes --predictions predictions --ground_truth raw --output score.json',
     'panpipe score --format coco --predictions predictions --ground_truth raw --split val',
 )
-Entry = Mapping[str, Any]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,98 +55,28 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.output:
         write(arguments.output, score)
     show(score)
+    _compare(score)
 
 
-def judge_cityscapes(
-    predictions: pathlib.Path, root: pathlib.Path, split: str, scratch: pathlib.Path, python: str
-) -> dict[str, Any]:
-    """Scores the predictions of a Cityscapes split by cityscapesScripts.
-
-    Args:
-      predictions: folder with `panoptic.json`, `panoptic/` and `semantic/`.
-      root: raw data set.
-      split: for example 'val'.
-      scratch: empty folder for files on the way.
-      python: the evaluators' interpreter.
-
-    Returns:
-      The content of the score file.
+def _compare(score: Mapping[str, Any]) -> None:
+    """Refuses own numbers that differ from the official ones.
 
     Raises:
-      errors.InputError: files are missing or do not fit each other.
+      errors.JobError: they do.
     """
-    truth = truths.cityscapes(root, split, scratch, python)
-    prediction = truths.read(predictions / 'panoptic.json', predictions / 'panoptic')
-    by_image = {entry['image_id']: entry for entry in prediction.annotations}
-    pairs = _pairs(truth, prediction, lambda entry: entry['image_id'], by_image)
-    semantic = [str(predictions / 'semantic' / f'{entry["image_id"]}.png') for entry, _ in pairs]
-    _check_files(semantic)
-    truth_files = truths.label_id_files(truth, root, split, scratch)
-    facts = {
-        'ground_truth_json': str(truth.path),
-        'ground_truth_folder': str(truth.folder),
-        'prediction_json': str(prediction.path),
-        'prediction_folder': str(prediction.folder),
-        'semantic': list(zip(semantic, truth_files, strict=True)),
-    }
-    programs = 'evalPanopticSemanticLabeling, evalPixelLevelSemanticLabeling'
-    _announce('cityscapesScripts', len(pairs))
-    found = evaluators.judge(python, 'cityscapes.py', facts, scratch)
-    evaluator = f'cityscapesScripts {found["version"]} ({programs})'
-    return summary(found, found['miou'], found['iou'], evaluator, len(pairs))
-
-
-def judge_coco(
-    predictions: pathlib.Path, root: pathlib.Path, split: str, scratch: pathlib.Path, python: str
-) -> dict[str, Any]:
-    """Scores the predictions of a split in COCO layout by hotcoco, as `judge_cityscapes` does."""
-    truth = truths.coco(root, split)
-    prediction = truths.read(predictions / 'panoptic.json', predictions / 'panoptic')
-    by_name = {_stem(entry): entry for entry in prediction.annotations}
-    pairs = _pairs(truth, prediction, _stem, by_name)
-    paths = truths.renumbered(truth, [predicted for _, predicted in pairs], scratch)
-    facts = {
-        'ground_truth_json': str(paths[0]),
-        'ground_truth_folder': str(truth.folder),
-        'prediction_json': str(paths[1]),
-        'prediction_folder': str(prediction.folder),
-    }
-    _announce('hotcoco', len(pairs))
-    matrix, names = truths.confusion(truth, prediction, pairs)
-    found = evaluators.judge(python, 'coco.py', facts, scratch)
-    semantic = matrix.result()
-    ious = {
-        name: float(iou) for name, iou in zip(names, semantic.per_class, strict=True) if not np.isnan(iou)
-    }
-    own = importlib.metadata.version('panpipe')
-    evaluator = f'hotcoco {found["version"]} (panoptic.pq_compute), mIoU by panpipe {own}'
-    return summary(found, semantic.miou if ious else None, ious, evaluator, len(pairs))
-
-
-_JUDGES: Mapping[str, Callable[..., dict[str, Any]]] = {'cityscapes': judge_cityscapes, 'coco': judge_coco}
-
-
-def summary(
-    found: Mapping[str, Any],
-    miou: float | None,
-    ious: Mapping[str, float],
-    evaluator: str,
-    num_images: int,
-) -> dict[str, Any]:
-    """Makes the content of the score file: per cent; null where no class of a group occurs."""
-    groups = found['groups']
-    classes = {**{name: {} for name in ious}, **found['per_class']}
-    return {
-        'evaluator': evaluator,
-        'num_images': num_images,
-        **{key: {name: _percent(groups.get(name, {}).get(key)) for name in _GROUPS} for key in _MEASURES},
-        'num_classes': {name: groups.get(name, {}).get('n', 0) for name in _GROUPS},
-        'miou': _percent(miou),
-        'per_class': {
-            name: {**{key: _percent(one.get(key)) for key in _MEASURES}, 'iou': _percent(ious.get(name))}
-            for name, one in classes.items()
-        },
-    }
+    if score.get('ambiguous_images'):
+        print(
+            f'panpipe score: {len(score["ambiguous_images"])} images have several crowds of one class, of '
+            'which the official evaluator sees the last alone (docs/evaluation.md)'
+        )
+        return
+    for key, value in score.get('difference', {}).items():
+        for group, difference in value.items() if isinstance(value, Mapping) else (('', value),):
+            if difference is not None and abs(difference) > own_score.TOLERANCE:
+                raise errors.JobError(
+                    f"panpipe's own {key} {group} differs by {difference:.2g} per cent from the official "
+                    'one; please report it with these files'
+                )
 
 
 def write(path: pathlib.Path, score: Mapping[str, Any]) -> None:
@@ -161,61 +88,38 @@ def write(path: pathlib.Path, score: Mapping[str, Any]) -> None:
 
 
 def show(score: Mapping[str, Any]) -> None:
-    """Prints the means as a table."""
+    """Prints the means as a table: official, and in brackets by how much ours differ."""
     grid = table.Table('per cent')
     for name in ('PQ', 'SQ', 'RQ', 'classes'):
         grid.add_column(name, justify='right')
-    for group in _GROUPS:
-        figures = (_figure(score[key][group]) for key in _MEASURES)
-        grid.add_row(group, *figures, str(score['num_classes'][group]))
-    grid.add_section()
-    grid.add_row('mIoU', _figure(score['miou']))
+    difference = score.get('difference', {})
+    if score['num_classes']['all']:
+        for group in summaries.GROUPS:
+            own = [difference.get(key, {}).get(group) for key in summaries.MEASURES]
+            official = [score[key][group] for key in summaries.MEASURES]
+            grid.add_row(group, *map(_figure, official, own), str(score['num_classes'][group]))
+        grid.add_section()
+    grid.add_row('mIoU', _figure(score['miou'], difference.get('miou')))
+    instance = score.get('instance')
+    if instance:
+        grid.add_row('AP', _figure(instance.get('ap')))
+        grid.add_row('AP 50', _figure(instance.get('ap50')))
     console.Console().print(grid)
     print(f'panpipe score: {score["num_images"]} images, judged by {score["evaluator"]}')
-
-
-def _figure(value: float | None) -> str:
-    return '–' if value is None else f'{value:.1f}'
-
-
-def _percent(value: float | None) -> float | None:
-    return None if value is None else 100 * value
-
-
-def _stem(entry: Entry) -> str:
-    return pathlib.PurePath(entry['file_name']).stem
-
-
-def _pairs(
-    truth: truths.Panoptic,
-    prediction: truths.Panoptic,
-    key: Callable[[Entry], str],
-    found: Mapping[str, Entry],
-) -> list[tuple[Entry, Entry]]:
-    """Joins the ground truth's images with their predictions, none of which may be missing."""
-    missing = [key(entry) for entry in truth.annotations if key(entry) not in found]
-    if missing:
-        raise errors.InputError(
-            f'{prediction.path} lacks {len(missing)} of {len(truth.annotations)} images of the ground truth, '
-            f'the first is {missing[0]}; predict all images of the split'
-        )
-    pairs = [(entry, found[key(entry)]) for entry in truth.annotations]
-    if not pairs:
-        raise errors.InputError(f'{truth.path} has no annotation')
-    _check_files([str(prediction.folder / predicted['file_name']) for _, predicted in pairs])
-    return pairs
-
-
-def _check_files(paths: Sequence[str]) -> None:
-    missing = [path for path in paths if not os.path.isfile(path)]
-    if missing:
-        raise errors.InputError(
-            f'{len(missing)} of {len(paths)} predicted PNGs are missing, first {missing[0]}; predict again'
+    if instance:
+        told = instance.get('undefined')
+        print(
+            'panpipe score: instances '
+            + (f'have no score: {told}' if told else f'judged by {instance["evaluator"]}')
         )
 
 
-def _announce(evaluator: str, number: int) -> None:
-    print(f'panpipe score: {evaluator} looks at {number} images', file=sys.stderr, flush=True)
+def _figure(value: float | None, difference: float | None = None) -> str:
+    if value is None:
+        return '–'
+    # Rounding of sums is no difference.
+    differs = difference is not None and abs(difference) > own_score.TOLERANCE
+    return f'{value:.1f} ({difference:+.1g})' if differs else f'{value:.1f}'
 
 
 if __name__ == '__main__':

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The validate job: checks a folder of predictions before it is scored or uploaded.
 
-The folder is what `panpipe predict` writes: panoptic.json, panoptic/*.png, and semantic/*.png of Cityscapes.
+The folder is what `panpipe predict` writes: panoptic.json with panoptic/*.png, semantic/*.png and
+instance/*.txt of Cityscapes, else instances.json; or semantic/*.png alone.
 With --images or --ground_truth it also checks that every image is there, at its own size.
 """
 
@@ -18,7 +19,7 @@ from typing import Any
 from PIL import Image
 
 from panpipe.model import datasets, errors, jobs
-from panpipe.pipelines import faults, png_faults, sources
+from panpipe.pipelines import faults, instance_faults, png_faults, sources
 from panpipe.pipelines.formats import registry
 from panpipe.pipelines.sources import annotations, entries
 
@@ -74,19 +75,58 @@ def check(folder: str, spec: datasets.DatasetSpec, sizes: Sizes | None) -> tuple
     Returns:
       The faults, and a line that sums up what there is.
     """
+    semantic = pathlib.Path(folder, 'semantic')
+    if [path.name for path in pathlib.Path(folder).iterdir() if path.name != 'archives'] == ['semantic']:
+        return _classes_alone(folder, spec, sizes)
     content, found = _read(folder)
     if found:
         return found, ''
-    reader = registry.FORMATS[registry.of(spec)]
     named, found = _document(content['annotations'], spec, sizes)
     is_sound = not found
     found += _panoptic(folder, named, sizes or {})
-    has_semantic = 'semantic' in reader.FOLDERS and os.path.isdir(os.path.join(folder, 'semantic'))
-    if has_semantic:
+    if semantic.is_dir():
         found += _semantic(folder, sizes or {}, named, spec)
-    if is_sound:  # otherwise files may seem strange only because the document lists them wrongly
-        found += png_faults.strangers(folder, _wanted(named, named if has_semantic else ()))
-    return found, _summary(folder, named, sizes, has_semantic)
+    files, wrong = _instances(folder, named if is_sound else {}, sizes or {}, spec)
+    found += wrong
+    if is_sound and not wrong:  # otherwise files may seem strange only because they are listed wrongly
+        wanted = _wanted(named, named if semantic.is_dir() else ())
+        found += png_faults.strangers(folder, wanted | files)
+    return found, _summary(folder, named, sizes, semantic.is_dir(), bool(files))
+
+
+def _classes_alone(
+    folder: str, spec: datasets.DatasetSpec, sizes: Sizes | None
+) -> tuple[list[faults.Fault], str]:
+    """Looks at the files of a model that does not tell things apart."""
+    there = {path.stem for path in pathlib.Path(folder, 'semantic').glob('*.png')}
+    found = _semantic(folder, sizes or {}, sizes or sorted(there), spec)
+    names = [os.path.join('semantic', f'{name}.png') for name in (there if sizes is None else sizes)]
+    found += png_faults.strangers(folder, names)
+    told = '' if sizes else ', compared with no images'
+    return found, f'{folder} is sound: {len(there)} label-id PNGs{told}'
+
+
+def _instances(
+    folder: str, named: Entries, sizes: Sizes, spec: datasets.DatasetSpec
+) -> tuple[set[str], list[faults.Fault]]:
+    """Checks the instance files, if there are any; returns their paths and the faults."""
+    if not named:  # the document lists images wrongly, by which the instances are joined to them
+        return set(), []
+    if os.path.isdir(os.path.join(folder, instance_faults.FOLDER)):
+
+        def look(name: str) -> tuple[set[str], list[faults.Fault]]:
+            return instance_faults.text(folder, name, sizes.get(name), spec)
+
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            looked = list(pool.map(look, named))
+        return {path for files, _ in looked for path in files}, [
+            fault for _, wrong in looked for fault in wrong
+        ]
+    if not os.path.exists(os.path.join(folder, instance_faults.DOCUMENT)):
+        return set(), []
+    ids = {name: entry['image_id'] for name, entry in named.items()}
+    known = {ids[name]: size for name, size in sizes.items() if name in ids}
+    return {instance_faults.DOCUMENT}, instance_faults.document(folder, ids.values(), known, spec)
 
 
 def _document(
@@ -150,12 +190,15 @@ def _wanted(named: Entries, semantic: Iterable[str]) -> set[str]:
     }
 
 
-def _summary(folder: str, named: Entries, sizes: Sizes | None, has_semantic: bool) -> str:
+def _summary(
+    folder: str, named: Entries, sizes: Sizes | None, has_semantic: bool, has_instances: bool
+) -> str:
     segments = sum(len(entry['segments_info']) for entry in named.values())
     empty = sum(not entry['segments_info'] for entry in named.values())
     parts = [f'{folder} is sound: {len(named)} images, {segments} segments']
     parts += [f'{empty} images altogether void'] if empty else []
     parts += ['label-id PNGs too'] if has_semantic else []
+    parts += ['instance files too'] if has_instances else []
     parts += ['compared with no images'] if sizes is None else []
     return ', '.join(parts)
 

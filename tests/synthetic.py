@@ -5,12 +5,15 @@ Maps are drawn from a numpy generator, so a hypothesis test draws a seed and cal
 `panoptic_map(np.random.default_rng(seed), …)`: every case is told by one integer.
 """
 
+import json
 import pathlib
+from collections.abc import Mapping
 
 import numpy as np
 
+from panpipe.model import datasets, tensors
 from panpipe.model import labels as labels_lib
-from panpipe.model import tensors
+from panpipe.pipelines.formats import maps, registry
 
 SMALL = labels_lib.LabelSpec(num_classes=6, thing_ids=(2, 3, 5), label_divisor=100, ignore_label=255)
 
@@ -83,3 +86,33 @@ def toy(
     status = toy_job.main([*arguments, '--height', str(height), '--width', str(width)])
     assert status == 0
     return root
+
+
+def write_predictions(
+    folder: pathlib.Path,
+    named: Mapping[str, np.ndarray],
+    spec: datasets.DatasetSpec,
+    *,
+    semantic: Mapping[str, np.ndarray] | None = None,
+    scores: Mapping[int, float] | None = None,
+    has_instances: bool = True,
+) -> None:
+    """Writes panoptic maps by image name as the predict job does; things score 1 unless `scores` tells."""
+    form = registry.FORMATS[registry.of(spec)]
+    for inner in form.FOLDERS if has_instances else form.PIXELS:
+        (folder / inner).mkdir(parents=True)
+    notes = []
+    for name, panoptic in named.items():
+        classes = (semantic or {}).get(name, spec.labels.decode(panoptic)[0])
+        sure = {i: (scores or {}).get(i, 1.0) for i in _things(panoptic, spec.labels)}
+        prediction = maps.Maps(name, panoptic, classes, sure if has_instances else None)
+        notes.append(form.write(str(folder), prediction, spec))
+    for file_name, content in form.documents(notes, spec).items():
+        (folder / file_name).write_text(json.dumps(content))
+
+
+def _things(panoptic: np.ndarray, labels: labels_lib.LabelSpec) -> list[int]:
+    """Lists the panoptic ids of things that are no crowd."""
+    classes, instances = labels.decode(np.unique(panoptic))
+    is_thing = np.isin(classes, labels.thing_ids) & (instances > 0)
+    return np.unique(panoptic)[is_thing].tolist()

@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Predictions as files for cityscapesScripts: panoptic PNGs and annotations, and label-id PNGs.
+"""Predictions as files for cityscapesScripts: panoptic PNGs and annotations, label-id PNGs, instance masks.
 
 evalPanopticSemanticLabeling takes `panoptic.json` with `panoptic/`. evalPixelLevelSemanticLabeling searches
 $CITYSCAPES_RESULTS for `{city}_{sequence}_{frame}*.png`: point it to `semantic/`.
+evalInstanceLevelSemanticLabeling searches it for `{city}_{sequence}_{frame}*.txt`: point it to `instance/`,
+where each line of a text file names the PNG of a mask, a label id and a score.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from panpipe.model import datasets
+from panpipe.pipelines.formats import maps as formats_maps
 from panpipe.pipelines.formats import png, segments
 
-FOLDERS = ('panoptic', 'semantic')
+FOLDERS = ('panoptic', 'semantic', 'instance')
+PIXELS = ('semantic',)
+_MASKS = 'masks'
 
 
 def image_id(name: str) -> str | int:
@@ -31,25 +34,38 @@ def key(annotation: Mapping[str, Any]) -> str:
     return str(annotation['image_id'])
 
 
-def write(
-    folder: str, name: str, panoptic: np.ndarray, semantic: np.ndarray, spec: datasets.DatasetSpec
-) -> dict[str, Any]:
-    """Writes the files of one image and returns its annotation.
+def write(folder: str, maps: formats_maps.Maps, spec: datasets.DatasetSpec) -> formats_maps.Note:
+    """Writes the files of one image, and notes what `panoptic.json` is to say of it.
 
     Args:
-      folder: where `panoptic/` and `semantic/` are.
-      name: image name without folder and extension.
-      panoptic: int32 [height, width], ids of `spec.labels`.
-      semantic: int32 [height, width], class ids.
+      folder: where the FOLDERS are; of a model that does not tell things apart, the PIXELS.
+      maps: what the model says.
       spec: knows the official class ids.
     """
-    file_name = f'{image_id(name)}.png'
-    colors, found = segments.encode(panoptic, spec)
+    file_name = f'{image_id(maps.name)}.png'
+    png.save(os.path.join(folder, 'semantic', file_name), segments.official(maps.semantic, spec))
+    if maps.scores is None:
+        return formats_maps.Note(maps.name, None, [])
+    colors, found = segments.encode(maps.panoptic, spec)
     png.save(os.path.join(folder, 'panoptic', file_name), colors)
-    png.save(os.path.join(folder, 'semantic', file_name), label_ids(semantic, spec))
-    return segments.annotation(image_id(name), file_name, found)
+    _write_instances(os.path.join(folder, 'instance'), maps, spec)
+    return formats_maps.Note(maps.name, segments.annotation(image_id(maps.name), file_name, found), [])
 
 
-def label_ids(semantic: np.ndarray, spec: datasets.DatasetSpec) -> np.ndarray:
-    """Turns class ids into official label ids, both integer [height, width]; the result is uint8."""
-    return spec.to_official()[semantic].astype(np.uint8)
+def documents(notes: Sequence[formats_maps.Note], spec: datasets.DatasetSpec) -> dict[str, Any]:
+    """Makes the content of the JSON files over all images, by file name."""
+    listed = [note.annotation for note in notes if note.annotation is not None]
+    return {'panoptic.json': segments.document(listed, spec)} if listed else {}
+
+
+def _write_instances(folder: str, maps: formats_maps.Maps, spec: datasets.DatasetSpec) -> None:
+    name = image_id(maps.name)
+    os.makedirs(os.path.join(folder, _MASKS), exist_ok=True)
+    lines = []
+    for number, (panoptic_id, score) in enumerate(formats_maps.things(maps)):
+        path = f'{_MASKS}/{name}_{number:03d}.png'
+        # One bit a pixel: an eighth of the work of compressing bytes.
+        png.save(os.path.join(folder, path), maps.panoptic == panoptic_id)
+        category = spec.by_id[panoptic_id // spec.labels.label_divisor]
+        lines.append(f'{path} {category.official_id} {score:.9g}\n')
+    png.write_whole(os.path.join(folder, f'{name}.txt'), ''.join(lines).encode())

@@ -1,17 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Predictions as files for panopticapi: `panoptic/*.png`, and an annotation each for `panoptic.json`."""
+"""Predictions as files for panopticapi and pycocotools.
+
+`panoptic.json` with `panoptic/*.png` is the panoptic form; `instances.json` lists the things with scores, the
+masks run-length encoded, as `COCO.loadRes` takes them. A model that does not tell things apart makes
+`semantic/*.png` of official class ids instead.
+
+Source: https://cocodataset.org/#format-results
+"""
 
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from pycocotools import mask as coco_mask
 
 from panpipe.model import datasets
+from panpipe.pipelines.formats import maps as formats_maps
 from panpipe.pipelines.formats import png, segments
 
 FOLDERS = ('panoptic',)
+PIXELS = ('semantic',)
 
 
 def image_id(name: str) -> str | int:
@@ -32,19 +42,48 @@ def key(annotation: Mapping[str, Any]) -> str:
     return pathlib.PurePath(annotation['file_name']).stem
 
 
-def write(
-    folder: str, name: str, panoptic: np.ndarray, semantic: np.ndarray, spec: datasets.DatasetSpec
-) -> dict[str, Any]:
-    """Writes the files of one image and returns its annotation.
+def write(folder: str, maps: formats_maps.Maps, spec: datasets.DatasetSpec) -> formats_maps.Note:
+    """Writes the files of one image, and notes what the JSON files are to say of it.
 
     Args:
-      folder: where `panoptic/` is.
-      name: image name without folder and extension.
-      panoptic: int32 [height, width], ids of `spec.labels`.
-      semantic: not used; this format has no place for it.
+      folder: where the FOLDERS are; of a model that does not tell things apart, the PIXELS.
+      maps: what the model says.
       spec: knows the official class ids.
     """
-    del semantic
-    colors, found = segments.encode(panoptic, spec)
-    png.save(os.path.join(folder, 'panoptic', f'{name}.png'), colors)
-    return segments.annotation(image_id(name), f'{name}.png', found)
+    file_name = f'{maps.name}.png'
+    if maps.scores is None:
+        png.save(os.path.join(folder, 'semantic', file_name), segments.official(maps.semantic, spec))
+        return formats_maps.Note(maps.name, None, [])
+    colors, found = segments.encode(maps.panoptic, spec)
+    png.save(os.path.join(folder, 'panoptic', file_name), colors)
+    annotation = segments.annotation(image_id(maps.name), file_name, found)
+    return formats_maps.Note(maps.name, annotation, instances(maps, spec))
+
+
+def instances(maps: formats_maps.Maps, spec: datasets.DatasetSpec) -> list[dict[str, Any]]:
+    """Lists the things of an image as pycocotools takes detections, surest first.
+
+    A box is left out on purpose: `COCO.loadRes` would take it, and not the mask, for what was detected.
+    """
+    found = []
+    for panoptic_id, score in formats_maps.things(maps):
+        encoded = coco_mask.encode(np.asfortranarray(maps.panoptic == panoptic_id, np.uint8))
+        category = spec.by_id[panoptic_id // spec.labels.label_divisor]
+        found.append(
+            {
+                'image_id': image_id(maps.name),
+                'category_id': category.official_id,
+                'segmentation': {'size': list(encoded['size']), 'counts': encoded['counts'].decode()},
+                'score': score,
+            }
+        )
+    return found
+
+
+def documents(notes: Sequence[formats_maps.Note], spec: datasets.DatasetSpec) -> dict[str, Any]:
+    """Makes the content of the JSON files over all images, by file name."""
+    listed = [note.annotation for note in notes if note.annotation is not None]
+    if not listed:
+        return {}
+    things = [entry for note in sorted(notes, key=lambda note: note.name) for entry in note.instances]
+    return {'panoptic.json': segments.document(listed, spec), 'instances.json': things}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """PNG files, read and written whole."""
 
+import io
 import os
 
 import numpy as np
@@ -8,14 +9,25 @@ from PIL import Image
 
 from panpipe.model import errors
 
+# Of zlib: label maps shrink to some kilobytes at any level, and this one takes half the time of the default.
+_LEVEL = 3
+
 
 def save(path: str, pixels: np.ndarray) -> None:
-    """Saves uint8 [height, width] or [height, width, 3] aside and renames it.
+    """Saves uint8 [height, width] or [height, width, 3], uint16 or bool [height, width], as a PNG."""
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, 'PNG', compress_level=_LEVEL)
+    write_whole(path, content.getvalue())
+
+
+def write_whole(path: str, content: bytes) -> None:
+    """Writes a file aside and renames it.
 
     A worker may be stopped at any moment, or do an image twice.
     """
     aside = f'{path}.{os.getpid()}.partial'
-    Image.fromarray(pixels).save(aside, 'PNG')
+    with open(aside, 'wb') as file:
+        file.write(content)
     os.replace(aside, path)
 
 

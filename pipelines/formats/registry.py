@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The official formats by name: modules that each have FOLDERS, image_id, key and write."""
+"""The official formats by name.
+
+Each module has FOLDERS, PIXELS (those of a model without instances), image_id, key, write and documents.
+"""
 
 import types
 from collections.abc import Mapping

@@ -44,6 +44,12 @@ def encode(panoptic: np.ndarray, spec: datasets.DatasetSpec) -> tuple[np.ndarray
     return color(colors[panoptic]), found
 
 
+def official(semantic: np.ndarray, spec: datasets.DatasetSpec) -> np.ndarray:
+    """Turns class ids into official ids, both integer [height, width]; the result is uint8 if they fit."""
+    table = spec.to_official()
+    return table.astype(np.uint8 if table.max() < 256 else np.uint16)[semantic]
+
+
 def color(ids: np.ndarray) -> np.ndarray:
     """Writes segment ids, integer [height, width], as uint8 [height, width, 3]: R + 256 G + 65536 B."""
     return np.ascontiguousarray(ids, '<u4').view(np.uint8).reshape(*ids.shape, 4)[..., :3]

@@ -2,7 +2,8 @@
 """Runs the evaluators of cityscapesScripts, unmodified, and writes what they find as JSON.
 
 Usage: python cityscapes.py FACTS OUTPUT, where FACTS is a JSON file with
-  ground_truth_json, ground_truth_folder, prediction_json, prediction_folder: COCO panoptic form, label ids;
+  ground_truth_json, ground_truth_folder, prediction_json, prediction_folder: COCO panoptic form, label ids,
+    if there are any;
   semantic: list of [prediction PNG, ground truth PNG], label ids.
 """
 
@@ -60,7 +61,7 @@ def main() -> None:
     """Judges segments and pixels."""
     with open(sys.argv[1]) as file:
         facts = json.load(file)
-    groups, classes = judge_segments(facts)
+    groups, classes = judge_segments(facts) if 'prediction_json' in facts else ({}, {})
     miou, ious = judge_pixels(facts['semantic'])
     found = {
         'groups': groups,

@@ -56,6 +56,10 @@ def test_saved_model_equals_the_network(run, tmp_path):
         inference.Views.from_options(options),
         inference.Postprocessing.from_options(options),
     )
+    things = datasets.SPECS['cityscapes_panoptic'].labels.thing_ids
+    seen = np.unique(expected.panoptic)
+    assert served['instance_ids'].numpy().tolist() == [i for i in seen if i // 1000 in things]
+    assert np.all(served['instance_scores'] <= 1)
     expected = restore.original_size(expected, resized, 40, 90)
     assert served['panoptic'].shape == (40, 90)
     for name, value in expected._asdict().items():

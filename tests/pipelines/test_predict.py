@@ -3,6 +3,10 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -13,8 +17,8 @@ import synthetic
 from panpipe.custom_ops import library
 from panpipe.model import datasets, errors
 from panpipe.model.inputs import records
-from panpipe.pipelines import inference, predict, sources
-from panpipe.pipelines.formats import segments
+from panpipe.pipelines import inference, predict, resumption, sources
+from panpipe.pipelines.formats import maps, segments
 
 SPECS = {spec.layout: spec for spec in datasets.SPECS.values()}
 STUFF = {'cityscapes': 2, 'coco': 100}
@@ -36,7 +40,10 @@ class Thresholds(tf.Module):
         instance = tf.where(semantic == self._thing, image[..., 1] // 64 + 1, 0)
         score = tf.cast(instance, tf.float32)
         panoptic = semantic * self._divisor + instance
-        return {'panoptic': panoptic, 'semantic': semantic, 'instance': instance, 'score': score}
+        ids = tf.sort(tf.unique(tf.boolean_mask(panoptic, instance > 0))[0])
+        sure = tf.cast(ids % self._divisor, tf.float32) / 8.0
+        maps = {'panoptic': panoptic, 'semantic': semantic, 'instance': instance, 'score': score}
+        return {**maps, 'instance_ids': ids, 'instance_scores': sure}
 
 
 @pytest.fixture(scope='module')
@@ -48,7 +55,13 @@ def models(tmp_path_factory):
         model = Thresholds(SPECS[layout])
         tf.saved_model.save(model, str(folder), signatures={'serving_default': model.serve})
         (folder / 'assets.extra').mkdir(exist_ok=True)
-        facts = {'dataset': SPECS[layout].name, 'config': '', 'uses_op': False, 'version': '0'}
+        facts = {
+            'dataset': SPECS[layout].name,
+            'config': '',
+            'uses_op': False,
+            'has_instances': True,
+            'version': '0',
+        }
         (folder / 'assets.extra' / 'panpipe.json').write_text(json.dumps(facts))
     return folders
 
@@ -146,12 +159,12 @@ def test_beam_equals_the_bare_model(models, photos):
     assert handler.get_num_bytes([image, image]) == 2 * len(image.encoded)
 
 
-def test_a_damaged_image_is_named_and_nothing_is_left(models, photos, tmp_path, capsys):
+def test_a_damaged_image_is_named_and_no_output_appears(models, photos, tmp_path, capsys):
     path = sorted(photos.rglob('*.png'))[1]
     path.write_bytes(path.read_bytes()[:-100])
     assert _run(models['coco'], photos, tmp_path / 'out') == 2
     assert path.name in capsys.readouterr().err.splitlines()[-1]
-    assert {path.name for path in tmp_path.iterdir()} == {'photos'}
+    assert {path.name for path in tmp_path.iterdir()} == {'photos', 'out.partial'}
 
 
 def test_a_damaged_record_is_named(models, tmp_path, capsys):
@@ -196,15 +209,106 @@ def test_a_model_without_facts_is_refused(models, photos, tmp_path, capsys):
     assert 'export the model again' in capsys.readouterr().err
 
 
-def test_images_of_one_name_are_refused(photos, tmp_path):
-    twins = [segments.annotation(1, '1.png', ())] * 2
-    with pytest.raises(errors.InputError, match=r'several images of --input make a 1\.png'):
-        predict.write_document(twins, str(tmp_path), SPECS['coco'])
+def test_images_of_one_name_are_refused():
+    with pytest.raises(errors.InputError, match='several images of --input are named 1;'):
+        predict.refuse_twins(['1', '2', '1'])
+
+
+@pytest.fixture
+def classifier(models, tmp_path):
+    """Exports the Cityscapes model as one that does not tell things apart."""
+    folder = shutil.copytree(models['cityscapes'], tmp_path / 'classifier')
+    facts = {'dataset': 'cityscapes_panoptic', 'uses_op': False, 'has_instances': False}
+    (folder / 'assets.extra' / 'panpipe.json').write_text(json.dumps(facts))
+    return folder
+
+
+def test_a_model_without_instances_makes_label_ids_alone(classifier, photos, tmp_path, capsys):
+    assert _run(classifier, photos, tmp_path / 'out') == 0
+    assert 'does not tell things apart' in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / 'out').iterdir()] == ['semantic']
+    assert len(list((tmp_path / 'out' / 'semantic').iterdir())) == 3
+
+
+def test_cityscapes_instances_carry_the_scores_of_the_model(models, photos, tmp_path):
+    assert _run(models['cityscapes'], photos, tmp_path / 'out') == 0
+    for path in photos.rglob('*.png'):
+        panoptic = _expected(np.array(Image.open(path)), 'cityscapes')
+        lines = (tmp_path / 'out' / 'instance' / f'{path.stem}.txt').read_text().splitlines()
+        found = {float(line.split()[2]): line.split()[0] for line in lines}
+        ids = [int(i) for i in np.unique(panoptic) if i % 1000]
+        assert set(found) == {i % 1000 / 8 for i in ids}
+        for i in ids:
+            mask = np.array(Image.open(tmp_path / 'out' / 'instance' / found[i % 1000 / 8]))
+            np.testing.assert_array_equal(mask, panoptic == i)
+
+
+@pytest.mark.parametrize(
+    ('layout', 'names'),
+    [
+        ('cityscapes', {'pixel.zip', 'instance.zip', 'panoptic.zip'}),
+        ('coco', {'panoptic_test_panpipe_results.zip', 'detections_test_panpipe_results.zip'}),
+    ],
+)
+def test_archives_hold_every_file_once(models, photos, tmp_path, layout, names):
+    assert _run(models[layout], photos, tmp_path / 'out', '--zip') == 0
+    archives = {path.name: path for path in (tmp_path / 'out' / 'archives').iterdir()}
+    assert set(archives) == names
+    held = [
+        zipfile.ZipFile(path).read(m) for path in archives.values() for m in zipfile.ZipFile(path).namelist()
+    ]
+    files = [path for path in (tmp_path / 'out').rglob('*') if path.is_file() and path.suffix != '.zip']
+    assert sorted(held) == sorted(path.read_bytes() for path in files)
+    if layout == 'coco':
+        panoptic = zipfile.ZipFile(archives['panoptic_test_panpipe_results.zip']).namelist()
+        assert 'panoptic_test_panpipe_results.json' in panoptic
+        assert sum(name.startswith('panoptic_test_panpipe_results/') for name in panoptic) == 3
+
+
+def test_a_killed_run_goes_on_and_predicts_no_image_again(models, photos, tmp_path, capsys):
+    arguments = [
+        '--saved_model',
+        str(models['coco']),
+        '--input',
+        str(photos),
+        '--output',
+        str(tmp_path / 'out'),
+    ]
+    program = (
+        'import os, sys\n'
+        'from panpipe.pipelines import predict, resumption\n'
+        'note = resumption.Unfinished.note\n'
+        'def last_words(self, told):\n'
+        '    note(self, told)\n'
+        '    if len(os.listdir(self.done)) == 2: os.kill(os.getpid(), 9)\n'
+        'resumption.Unfinished.note = last_words\n'
+        'predict.main(sys.argv[1:])\n'
+    )
+    done = subprocess.run([sys.executable, '-c', program, *arguments], capture_output=True)
+    assert done.returncode == -signal.SIGKILL
+    assert not (tmp_path / 'out').exists()
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / 'out.partial').rglob('panoptic/*.png')}
+    assert len(times) == 2
+    assert predict.main(arguments) == 0
+    assert '2 images are done already' in capsys.readouterr().err
+    images = {path.stem: np.array(Image.open(path)) for path in photos.rglob('*.png')}
+    _assert_predicted(tmp_path / 'out', images, 'coco')
+    for path, time in times.items():
+        assert (tmp_path / 'out' / 'panoptic' / path.name).stat().st_mtime_ns == time
+
+
+def test_what_another_model_left_is_not_taken(models, photos, tmp_path, capsys):
+    left = resumption.Unfinished.open(str(tmp_path / 'out'), {'saved_model': 'another'})
+    left.note(maps.Note('000000000000', None, []))
+    assert _run(models['coco'], photos, tmp_path / 'out') == 0
+    assert 'starts anew' in capsys.readouterr().err
+    images = {path.stem: np.array(Image.open(path)) for path in photos.rglob('*.png')}
+    _assert_predicted(tmp_path / 'out', images, 'coco')
 
 
 def test_a_model_with_the_compiled_op_wants_it_built(models, tmp_path, monkeypatch):
     shutil.copytree(models['coco'], tmp_path / 'model')
-    facts = {'dataset': 'coco_panoptic', 'uses_op': True}
+    facts = {'dataset': 'coco_panoptic', 'uses_op': True, 'has_instances': True}
     (tmp_path / 'model' / 'assets.extra' / 'panpipe.json').write_text(json.dumps(facts))
     monkeypatch.setattr(library, 'FOLDER', tmp_path)
     with pytest.raises(errors.InputError, match=r'python -m panpipe\.custom_ops\.build'):

@@ -12,8 +12,6 @@ from tensorboard.util import tensor_util
 import synthetic
 from panpipe.model import datasets
 from panpipe.pipelines import curves, gallery, report, sources
-from panpipe.pipelines.formats import registry as formats
-from panpipe.pipelines.formats import segments
 
 DATASETS = ('cityscapes_panoptic', 'coco_panoptic')
 SCORE = {
@@ -56,17 +54,11 @@ STATISTICS = {
 
 def _predict_the_truth(root, spec, folder):
     """Writes the ground truth of the validation split as a prediction; returns the maps."""
-    source, form = sources.module(spec), formats.FORMATS[formats.of(spec)]
-    for name in form.FOLDERS:
-        (folder / name).mkdir(parents=True)
-    annotations, maps = [], []
-    for entry in source.list_images(root, 'val', spec):
-        panoptic = source.load(entry).panoptic
-        semantic = spec.labels.decode(panoptic)[0]
-        annotations.append(form.write(str(folder), entry.image_id, panoptic, semantic, spec))
-        maps.append(panoptic)
-    (folder / 'panoptic.json').write_text(json.dumps(segments.document(annotations, spec)))
-    return annotations, maps
+    source = sources.module(spec)
+    named = {entry.image_id: source.load(entry).panoptic for entry in source.list_images(root, 'val', spec)}
+    synthetic.write_predictions(folder, named, spec)
+    annotations = json.loads((folder / 'panoptic.json').read_text())['annotations']
+    return annotations, list(named.values())
 
 
 def _events(folder, values):

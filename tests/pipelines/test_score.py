@@ -13,8 +13,8 @@ from PIL import Image
 import shared
 import synthetic
 from panpipe.model import datasets, errors, quality
-from panpipe.pipelines import evaluators, score, sources
-from panpipe.pipelines.formats import registry, segments
+from panpipe.pipelines import evaluators, own_score, score, sources
+from panpipe.pipelines.formats import registry
 
 CITYSCAPES, COCO = (datasets.SPECS[name] for name in ('cityscapes_panoptic', 'coco_panoptic'))
 
@@ -41,17 +41,6 @@ def _perturb(rng, panoptic, labels):
             labels.void if number == 0 else labels.encode(wrong, 90 if wrong in labels.thing_ids else 0)
         )
     return prediction
-
-
-def _write_predictions(folder, named, spec):
-    writer = registry.FORMATS[registry.of(spec)]
-    for inner in writer.FOLDERS:
-        (folder / inner).mkdir(parents=True)
-    annotations = [
-        writer.write(str(folder), name, panoptic, panoptic // spec.labels.label_divisor, spec)
-        for name, panoptic in named.items()
-    ]
-    (folder / 'panoptic.json').write_text(json.dumps(segments.document(annotations, spec)))
 
 
 def _ours(pairs, spec):
@@ -95,7 +84,7 @@ def _predict_split(tmp_path, raw, spec, seed):
     module = sources.module(spec)
     truths = {entry.image_id: module.load(entry).panoptic for entry in module.list_images(raw, 'val', spec)}
     predictions = {name: _perturb(rng, truth, spec.labels) for name, truth in truths.items()}
-    _write_predictions(tmp_path / 'predictions', predictions, spec)
+    synthetic.write_predictions(tmp_path / 'predictions', predictions, spec)
     return [(truths[name], predictions[name]) for name in truths]
 
 
@@ -121,7 +110,9 @@ def test_cityscapes_equals_the_official_evaluators_on_random_maps(tmp_path):
     truths = [synthetic.panoptic_map(rng, CITYSCAPES.labels, 60, 90, instances=12) for _ in range(6)]
     names = [_write_cityscapes_ids(tmp_path / 'raw', 'aachen', i, truth) for i, truth in enumerate(truths)]
     predictions = [_perturb(rng, truth, CITYSCAPES.labels) for truth in truths]
-    _write_predictions(tmp_path / 'predictions', dict(zip(names, predictions, strict=True)), CITYSCAPES)
+    synthetic.write_predictions(
+        tmp_path / 'predictions', dict(zip(names, predictions, strict=True)), CITYSCAPES
+    )
     found = _score(tmp_path, 'cityscapes', tmp_path / 'raw')
     _assert_equal(found, list(zip(truths, predictions, strict=True)), CITYSCAPES)
     assert found['evaluator'].startswith('cityscapesScripts 2.3.0')
@@ -169,11 +160,93 @@ def test_coco_layout_with_names_instead_of_numbers(tmp_path):
 def test_groups_without_a_class_have_no_score(tmp_path, capsys):
     truth = np.zeros((8, 8), np.int32)
     name = _write_cityscapes_ids(tmp_path / 'raw', 'aachen', 0, truth)
-    _write_predictions(tmp_path / 'predictions', {name: truth}, CITYSCAPES)
+    synthetic.write_predictions(tmp_path / 'predictions', {name: truth}, CITYSCAPES)
     found = _score(tmp_path, 'cityscapes', tmp_path / 'raw')
     assert found['pq'] == {'all': 100, 'things': None, 'stuff': 100}
     assert found['miou'] == 100
     assert 'mIoU' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('spec', [CITYSCAPES, COCO], ids=lambda spec: spec.name)
+def test_the_ground_truth_as_prediction_is_perfect_to_all_evaluators(tmp_path, spec):
+    raw = synthetic.toy(tmp_path / 'raw', spec.name, images=6)
+    assert 'undefined' not in _assert_truth_is_perfect(tmp_path, raw, spec)
+
+
+@pytest.mark.parametrize('name', ['cityscapes_like', 'coco'])
+def test_the_ground_truth_of_samples_as_prediction_is_perfect(tmp_path, name):
+    spec = COCO if name == 'coco' else CITYSCAPES
+    instance = _assert_truth_is_perfect(tmp_path, shared.sample(name), spec)
+    if name == 'cityscapes_like':  # it comes as a panoptic JSON file alone
+        assert 'has no *_gtFine_instanceIds.png files' in instance['undefined']
+
+
+def _assert_truth_is_perfect(tmp_path, raw, spec):
+    module = sources.module(spec)
+    truths = {entry.image_id: module.load(entry).panoptic for entry in module.list_images(raw, 'val', spec)}
+    # A crowd is no prediction that anyone could make.
+    labels = spec.labels
+    is_crowd = {
+        name: np.isin(labels.decode(truth)[0], labels.thing_ids) & (labels.decode(truth)[1] == 0)
+        for name, truth in truths.items()
+    }
+    semantic = {name: labels.decode(truth)[0] for name, truth in truths.items()}
+    named = {name: np.where(is_crowd[name], labels.void, truth) for name, truth in truths.items()}
+    synthetic.write_predictions(tmp_path / 'predictions', named, spec, semantic=semantic)
+    found = _score(tmp_path, registry.of(spec), raw)
+    for key in ('pq', 'sq', 'rq'):
+        assert {value for value in found[key].values() if value is not None} == {100}
+    assert found['difference']['pq']['all'] == 0
+    if 'undefined' not in found['instance']:
+        assert [found['instance'][key] for key in ('ap', 'ap50')] == pytest.approx([100, 100], abs=1e-9)
+    return found['instance']
+
+
+def test_instances_of_worse_masks_score_less(tmp_path):
+    for spec, raw in ((CITYSCAPES, 'c'), (COCO, 'o')):
+        root = tmp_path / raw
+        pairs = _predict_split(root, synthetic.toy(root / 'raw', spec.name, images=6), spec, 9)
+        found = _score(root, registry.of(spec), root / 'raw' / f'toy_{registry.of(spec)}')
+        assert 0 < found['instance']['ap'] < 100
+        assert found['instance']['per_class']
+        assert len(pairs) == found['num_images']
+
+
+@pytest.mark.parametrize('spec', [CITYSCAPES, COCO], ids=lambda spec: spec.name)
+def test_label_ids_alone_have_miou_alone(tmp_path, capsys, spec):
+    raw = synthetic.toy(tmp_path / 'raw', spec.name, images=6)
+    module = sources.module(spec)
+    truths = {entry.image_id: module.load(entry).panoptic for entry in module.list_images(raw, 'val', spec)}
+    synthetic.write_predictions(tmp_path / 'predictions', truths, spec, has_instances=False)
+    found = _score(tmp_path, registry.of(spec), raw)
+    assert found['miou'] == 100
+    assert found['pq']['all'] is None
+    assert 'PQ' in capsys.readouterr().out
+
+
+def test_a_second_crowd_of_a_class_is_told(tmp_path, capsys):
+    raw = synthetic.toy(tmp_path / 'raw', 'coco_panoptic', images=6)
+    _predict_split(tmp_path, raw, COCO, 4)
+    path = raw / 'annotations' / 'panoptic_val2017.json'
+    content = json.loads(path.read_text())
+    segments = content['annotations'][0]['segments_info']
+    segments[0].update(iscrowd=1, category_id=1)
+    segments[1].update(iscrowd=1, category_id=1)
+    path.write_text(json.dumps(content))
+    found = _score(tmp_path, 'coco', raw)
+    assert found['ambiguous_images'] == [content['annotations'][0]['image_id']]
+    assert 'sees the last alone' in capsys.readouterr().out
+
+
+def test_own_numbers_that_differ_fail(tmp_path, monkeypatch, capsys):
+    raw = synthetic.toy(tmp_path / 'raw', 'coco_panoptic', images=6)
+    _predict_split(tmp_path, raw, COCO, 4)
+    own = own_score.panoptic
+    monkeypatch.setattr(own_score, 'panoptic', lambda *given: {**own(*given), 'pq': {'all': 1.0}})
+    arguments = ['--predictions', str(tmp_path / 'predictions'), '--ground_truth', str(raw)]
+    assert score.main(['--format', 'coco', '--output', str(tmp_path / 'score.json'), *arguments]) == 1
+    assert "panpipe's own pq all differs" in capsys.readouterr().err
+    assert (tmp_path / 'score.json').exists()
 
 
 def _drop_annotation(folder):

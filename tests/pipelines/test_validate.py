@@ -12,22 +12,17 @@ from PIL import Image
 import synthetic
 from panpipe.model import datasets
 from panpipe.pipelines import faults, png_faults, sources, validate
-from panpipe.pipelines.formats import png, registry, segments
+from panpipe.pipelines.formats import png, segments
 
 SPECS = {name: datasets.SPECS[f'{name}_panoptic'] for name in ('cityscapes', 'coco')}
 
 
 def _write_predictions(folder, raw, spec):
     """Writes the ground truth of the split 'val' as a prediction; crowd becomes a segment."""
-    writer, source = registry.FORMATS[registry.of(spec)], sources.module(spec)
-    for inner in writer.FOLDERS:
-        (folder / inner).mkdir(parents=True)
-    written = []
-    for entry in source.list_images(raw, 'val', spec):
-        panoptic = source.load(entry).panoptic
-        semantic = panoptic // spec.labels.label_divisor
-        written.append(writer.write(str(folder), entry.image_id, panoptic, semantic, spec))
-    (folder / 'panoptic.json').write_text(json.dumps(segments.document(written, spec)))
+    source = sources.module(spec)
+    entries = source.list_images(raw, 'val', spec)
+    named = {entry.image_id: source.load(entry).panoptic for entry in entries}
+    synthetic.write_predictions(folder, named, spec)
 
 
 @pytest.fixture(scope='module')
@@ -183,6 +178,39 @@ def _repeat_segment(entry):
     entry['segments_info'].append(entry['segments_info'][0])
 
 
+def _on_line(change):
+    """Changes the fields of the first line of the first text file."""
+
+    def spoil(folder):
+        path = min((folder / 'instance').glob('*.txt'))
+        first, *rest = path.read_text().splitlines()
+        path.write_text('\n'.join([' '.join(change(first.split(' '))), *rest]) + '\n')
+
+    return spoil
+
+
+def _on_mask(change):
+    def spoil(folder):
+        path = min((folder / 'instance' / 'masks').iterdir())
+        png.save(str(path), change(np.array(Image.open(path))))
+
+    return spoil
+
+
+def _on_detection(change):
+    def spoil(folder):
+        content = json.loads((folder / 'instances.json').read_text())
+        change(content[0])
+        (folder / 'instances.json').write_text(json.dumps(content))
+
+    return spoil
+
+
+def _detect_twice(folder):
+    content = json.loads((folder / 'instances.json').read_text())
+    (folder / 'instances.json').write_text(json.dumps([content[0], *content]))
+
+
 ANY, CITYSCAPES, COCO = ('cityscapes', 'coco'), ('cityscapes',), ('coco',)
 _JSON = _on_document
 BROKEN = {
@@ -279,10 +307,29 @@ BROKEN = {
         _on_png('semantic', _repaint(lambda pixels: pixels + 40, 'L')),
         'semantic/FIRST.png: has the label id',
     ),
+    'no text file': (CITYSCAPES, lambda f: min((f / 'instance').glob('*.txt')).unlink(), 'cannot be read'),
+    'two fields': (CITYSCAPES, _on_line(lambda fields: fields[:2]), 'has 2 fields'),
+    'mask elsewhere': (CITYSCAPES, _on_line(lambda fields: ['/a.png', *fields[1:]]), 'outside instance/'),
+    'stuff instance': (CITYSCAPES, _on_line(lambda fields: [fields[0], '7', fields[2]]), 'which is stuff'),
+    'train id instance': (CITYSCAPES, _on_line(lambda fields: [fields[0], '1', '1']), "has the class '1'"),
+    'score of 2': (CITYSCAPES, _on_line(lambda fields: [*fields[:2], '2']), "has the score '2'"),
+    'nan score': (CITYSCAPES, _on_line(lambda fields: [*fields[:2], 'nan']), "has the score 'nan'"),
+    'empty mask': (CITYSCAPES, _on_mask(np.zeros_like), 'has no pixel'),
+    'full mask': (CITYSCAPES, _on_mask(np.ones_like), 'pixels with other masks'),
+    'small mask': (CITYSCAPES, _on_mask(lambda mask: mask[1:]), 'its image (64, 128)'),
+    'lost mask': (CITYSCAPES, lambda f: min((f / 'instance' / 'masks').iterdir()).unlink(), 'is missing'),
+    'cut instances': (COCO, lambda f: (f / 'instances.json').write_text('['), 'cannot be read'),
+    'object of instances': (COCO, lambda f: (f / 'instances.json').write_text('{}'), 'is not a list'),
+    'no score': (COCO, _on_detection(lambda entry: entry.pop('score')), 'lacks a field'),
+    'box': (COCO, _on_detection(lambda entry: entry.update(bbox=[0, 0, 1, 1])), 'has a bbox'),
+    'stuff detection': (COCO, _on_detection(lambda entry: entry.update(category_id=200)), 'which is stuff'),
+    'strange image': (COCO, _on_detection(lambda entry: entry.update(image_id=999)), 'panoptic.json lacks'),
+    'no mask': (COCO, _on_detection(lambda entry: entry.update(segmentation=[1])), 'no run-length encoded'),
+    'detected twice': (COCO, _detect_twice, 'pixels with other masks'),
     'semantic train ids': (CITYSCAPES, _semantic_train_ids, 'these look like train ids; write label ids'),
 }
 # These cannot but show in every segment.
-FLOODS = ('shared png', 'a few train ids')
+FLOODS = ('shared png', 'a few train ids', 'full mask')
 CASES = [(case, name) for case, (names, _, _) in BROKEN.items() for name in names]
 
 
@@ -369,3 +416,14 @@ def test_mistakes_are_told_in_one_line(made, capsys, more, words):
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 1
     assert words in told[0]
+
+
+def test_label_id_pngs_alone_are_sound_and_their_faults_told(made, tmp_path, capsys):
+    raw, whole = made['cityscapes']
+    folder = tmp_path / 'classes'
+    shutil.copytree(whole / 'semantic', folder / 'semantic')
+    assert _run('cityscapes', folder, '--ground_truth', raw) == 0
+    assert '3 label-id PNGs' in capsys.readouterr().out
+    min((folder / 'semantic').iterdir()).unlink()
+    assert _run('cityscapes', folder, '--ground_truth', raw) == 2
+    assert 'is missing' in capsys.readouterr().err

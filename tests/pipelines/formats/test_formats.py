@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 from PIL import Image
+from pycocotools import mask as coco_mask
 
 import synthetic
 from panpipe.model import datasets, errors
-from panpipe.pipelines.formats import cityscapes, coco, png, registry, segments
+from panpipe.pipelines.formats import cityscapes, coco, maps, png, registry, segments
 
 SPECS = [datasets.SPECS[name] for name in ('cityscapes_panoptic', 'coco_panoptic')]
 
@@ -60,7 +61,10 @@ def test_cityscapes_files(tmp_path):
         (tmp_path / name).mkdir()
     panoptic = np.array([[0, 13001], [13002, 255000]], np.int32)
     semantic = np.array([[0, 13], [13, 10]], np.int32)
-    entry = cityscapes.write(tmp_path, 'bonn_000001_000019_leftImg8bit', panoptic, semantic, SPECS[0])
+    scores = {13001: 0.25, 13002: 0.5, 13003: 0.75}
+    given = maps.Maps('bonn_000001_000019_leftImg8bit', panoptic, semantic, scores)
+    note = cityscapes.write(tmp_path, given, SPECS[0])
+    entry = note.annotation
     assert entry['image_id'] == 'bonn_000001_000019'
     assert [s['category_id'] for s in entry['segments_info']] == [7, 26, 26]
     assert [s['area'] for s in entry['segments_info']] == [1, 1, 1]
@@ -68,15 +72,36 @@ def test_cityscapes_files(tmp_path):
     assert ids.ravel().tolist() == [*(s['id'] for s in entry['segments_info']), 0]
     label_ids = png.load(str(tmp_path / 'semantic' / 'bonn_000001_000019.png'), 'L')
     assert label_ids.tolist() == [[7, 26], [26, 23]]
+    lines = (tmp_path / 'instance' / 'bonn_000001_000019.txt').read_text().splitlines()
+    assert [line.split()[1:] for line in lines] == [['26', '0.5'], ['26', '0.25']]  # the third has no pixel
+    masks = [np.array(Image.open(tmp_path / 'instance' / line.split()[0])) for line in lines]
+    assert [mask.tolist() for mask in masks] == [[[0, 0], [1, 0]], [[0, 1], [0, 0]]]
 
 
 def test_coco_files(tmp_path):
     (tmp_path / 'panoptic').mkdir()
     panoptic = np.array([[0, 256 * 12 + 1, 133 * 256]], np.int32)
-    entry = coco.write(tmp_path, '000000000139', panoptic, panoptic // 256, SPECS[1])
+    given = maps.Maps('000000000139', panoptic, panoptic // 256, {256 * 12 + 1: 0.5})
+    note = coco.write(tmp_path, given, SPECS[1])
+    entry = note.annotation
     assert (entry['image_id'], entry['file_name']) == (139, '000000000139.png')
     assert [s['category_id'] for s in entry['segments_info']] == [13, 200]
     assert [path.name for path in (tmp_path / 'panoptic').iterdir()] == ['000000000139.png']
+    (thing,) = coco.documents([note], SPECS[1])['instances.json']
+    assert (thing['image_id'], thing['category_id'], thing['score']) == (139, 13, 0.5)
+    assert coco_mask.decode(thing['segmentation']).tolist() == [[0, 1, 0]]
+    assert 'bbox' not in thing  # pycocotools would take the detection for a box
+
+
+@pytest.mark.parametrize(('module', 'spec'), [(cityscapes, SPECS[0]), (coco, SPECS[1])])
+def test_a_model_without_instances_writes_classes_alone(tmp_path, module, spec):
+    (tmp_path / 'semantic').mkdir()
+    semantic = np.array([[1, spec.labels.thing_ids[0]]], np.int32)
+    note = module.write(tmp_path, maps.Maps('a', semantic, semantic, None), spec)
+    assert module.documents([note], spec) == {}
+    assert [path.name for path in tmp_path.rglob('*.png')] == ['a.png']
+    official = [spec.by_id[i].official_id for i in semantic.ravel()]
+    assert png.load(str(tmp_path / 'semantic' / 'a.png'), 'L').ravel().tolist() == official
 
 
 def test_the_document_is_ordered_and_lists_the_categories():

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a model says of one image, on its way into files, and what is noted of the files."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Maps(NamedTuple):
+    """Holds what the model says of an image, at the image's own size.
+
+    Attributes:
+      name: the image's name without folder and extension.
+      panoptic: int32 [height, width], panoptic ids.
+      semantic: int32 [height, width], class ids.
+      scores: how sure the model is of each thing of the panoptic map, 0 .. 1, by panoptic id; None of a model
+        that does not tell things apart, whose panoptic map then has no meaning.
+    """
+
+    name: str
+    panoptic: np.ndarray
+    semantic: np.ndarray
+    scores: Mapping[int, float] | None
+
+
+class Note(NamedTuple):
+    """Notes what an image has in the files over all images.
+
+    Attributes:
+      name: the image's name.
+      annotation: its entry in `panoptic.json`, or None without panoptic files.
+      instances: its entries in `instances.json`.
+    """
+
+    name: str
+    annotation: dict[str, Any] | None
+    instances: list[dict[str, Any]]
+
+
+def things(maps: Maps) -> list[tuple[int, float]]:
+    """Lists the things that have pixels, as (panoptic id, score), surest first.
+
+    A thing of few pixels may be lost where the map was brought to the image's size.
+    """
+    areas = np.bincount(maps.panoptic.ravel())
+    scores = maps.scores or {}
+    present = [(i, score) for i, score in scores.items() if i < len(areas) and areas[i]]
+    return sorted(present, key=lambda thing: (-thing[1], thing[0]))

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scores of instances against their definition in numpy, and against those of the reference."""
+
+import json
+
+import hypothesis
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import strategies as st
+
+import shared
+import synthetic
+from panpipe.model import labels as labels_lib
+from panpipe.model import tensors
+from panpipe.model.postprocess import scores
+
+SMALL = synthetic.SMALL
+
+
+def _prediction(panoptic, score, labels):
+    maps = (panoptic, labels.decode(panoptic)[0], labels.decode(panoptic)[1], score)
+    return tensors.Prediction(*(tf.constant(part[None]) for part in maps))
+
+
+def _expected(panoptic, probability, score, labels):
+    found = {}
+    for i in np.unique(panoptic):
+        semantic = labels.decode(i)[0]
+        if semantic in labels.thing_ids:
+            mask = panoptic == i
+            found[int(i)] = min(1.0, probability[mask, semantic].mean() * score[mask].mean())
+    return found
+
+
+@hypothesis.given(st.integers(0, 2**32 - 1))
+def test_scores_follow_their_definition(seed):
+    rng = np.random.default_rng(seed)
+    panoptic = synthetic.panoptic_map(rng, SMALL)
+    probability = rng.random((*panoptic.shape, SMALL.num_classes), np.float32)
+    score = rng.random(panoptic.shape, np.float32) * 1.5
+    prediction = _prediction(panoptic, score, SMALL)
+    ids, sure = scores.instances(prediction, tf.constant(probability[None]), SMALL)
+    expected = _expected(panoptic, probability, score, SMALL)
+    assert ids.numpy().tolist() == list(expected)
+    np.testing.assert_allclose(sure, list(expected.values()), rtol=1e-5)
+
+
+def test_probabilities_are_interpolated_between_aligned_corners():
+    labels = labels_lib.LabelSpec(2, (1,), 10, 255)
+    panoptic = np.full((5, 9), 11, np.int32)
+    corners = np.array([[0.0, 1.0], [0.5, 0.25]], np.float32)
+    probability = np.stack([1 - corners, corners], -1)
+    for y, x in np.ndindex(5, 9):
+        one = np.where((np.indices((5, 9)) == [[[y]], [[x]]]).all(0), panoptic, 0).astype(np.int32)
+        prediction = _prediction(one, np.ones((5, 9), np.float32), labels)
+        _, (sure,) = scores.instances(prediction, tf.constant(probability[None]), labels)
+        upper = corners[0, 0] * (1 - x / 8) + corners[0, 1] * x / 8
+        lower = corners[1, 0] * (1 - x / 8) + corners[1, 1] * x / 8
+        assert float(sure) == pytest.approx(upper * (1 - y / 4) + lower * y / 4, abs=1e-6)
+
+
+def test_an_image_without_things_has_no_scores():
+    panoptic = np.zeros((3, 4), np.int32)
+    prediction = _prediction(panoptic, np.zeros((3, 4), np.float32), SMALL)
+    ids, sure = scores.instances(prediction, tf.zeros((1, 3, 4, SMALL.num_classes)), SMALL)
+    assert ids.shape == sure.shape == (0,)
+
+
+def test_scores_are_those_of_the_reference():
+    cases = sorted(shared.golden('metrics').glob('*.npz'))
+    assert cases
+    for path in cases:
+        content = np.load(path)
+        facts = json.loads(str(content['args_json']))
+        labels = labels_lib.LabelSpec(
+            facts['num_classes'], tuple(facts['things_list']), facts['label_divisor'], facts['ignored_label']
+        )
+        probability = content['semantic_probability'].astype(np.float32)
+        found = []
+        for image, (panoptic, sure, score) in enumerate(
+            zip(content['pred_panoptic'], probability, content['instance_score_map'], strict=True)
+        ):
+            ids, one = scores.instances(
+                _prediction(panoptic, score.astype(np.float32), labels), tf.constant(sure[None]), labels
+            )
+            found += [(image, i, v) for i, v in zip(labels.decode(ids.numpy())[0], one.numpy(), strict=True)]
+        images = content['det_image'] - content['det_image'].min()
+        listed = zip(images, content['det_category'], np.minimum(content['det_scores'], 1), strict=True)
+        np.testing.assert_allclose(sorted(found), sorted(listed), rtol=1e-5)
