@@ -44,8 +44,9 @@ lint: .venv/.installed ## Style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: install op ## Time what is our own, as ratios, in one run
-	$(BIN)/python tests/benchmarks
+bench: install op ## Time what is our own into one table; ARGS="--only merge --against earlier.json"
+	mkdir -p build
+	$(BIN)/python tests/benchmarks --json build/benchmarks.json $(ARGS)
 
 compile: install ## Compile the Kubeflow pipeline into manifests/pipeline.yaml
 	$(BIN)/panpipe workflow compile

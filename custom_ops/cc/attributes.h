@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the ops share of TensorFlow: attributes, checked as in rules.py, and its pool of threads.
+// What the ops share of TensorFlow: attributes, checked as in rules.py, memory, and its pool of threads.
 #ifndef PANPIPE_CUSTOM_OPS_CC_ATTRIBUTES_H_
 #define PANPIPE_CUSTOM_OPS_CC_ATTRIBUTES_H_
 
@@ -10,8 +10,10 @@
 #include <vector>
 
 #include "merge.h"
+#include "pages.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/lib/core/threadpool.h"
+#include "tensorflow/core/util/work_sharder.h"
 
 namespace panpipe {
 
@@ -45,6 +47,10 @@ inline ::tensorflow::Status ReadRules(::tensorflow::OpKernelConstruction* contex
   return ::tensorflow::OkStatus();
 }
 
+inline void PreferLargePages(const ::tensorflow::Tensor& output) {
+  PreferLargePages(output.data(), output.TotalBytes());
+}
+
 // The threads of the op's device, which share an image in bands.
 class Bands {
  public:
@@ -59,7 +65,8 @@ class Bands {
 
   // Calls work(i) for each of n bands of `cost` nanoseconds, about.
   void ForEach(int64_t n, int64_t cost, const std::function<void(int64_t)>& work) const {
-    pool_->ParallelFor(n, cost, [&](int64_t begin, int64_t end) {
+    // Unlike the pool itself, this heeds tf.data's max_intra_op_parallelism.
+    ::tensorflow::Shard(pool_->NumThreads(), pool_, n, cost, [&](int64_t begin, int64_t end) {
       for (; begin < end; ++begin) work(begin);
     });
   }

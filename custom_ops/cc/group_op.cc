@@ -65,6 +65,8 @@ class GroupOp : public tf::OpKernel {
     tf::Tensor *instance, *score;
     OP_REQUIRES_OK(context, context->allocate_output(0, peaks.shape(), &instance));
     OP_REQUIRES_OK(context, context->allocate_output(1, peaks.shape(), &score));
+    PreferLargePages(*instance);
+    PreferLargePages(*score);
     const int64_t pixels = peaks.dim_size(1) * peaks.dim_size(2);
     for (int64_t i = 0; pixels > 0 && i < peaks.dim_size(0); ++i) {
       Group(Bands(context), peaks.dim_size(1), peaks.dim_size(2), peaks.flat<float>().data() + i * pixels,

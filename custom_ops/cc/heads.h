@@ -62,7 +62,10 @@ class HeadsOfImage {
     const NearestCenter nearest(centers, out_.height, out_.width);
     for_each(num_bands, [&](int64_t i) { Group(nearest, first_row(i), first_row(i + 1), &bands[i]); });
     NumberSegments(bands.data(), bands.data() + num_bands, merge_rules_);
-    for_each(num_bands, [&](int64_t i) { WriteBand(bands[i], out_.panoptic + first_row(i) * out_.width); });
+    for_each(num_bands, [&](int64_t i) {
+      const int64_t rows = first_row(i + 1) - first_row(i);
+      WriteBand(bands[i], rows * out_.width, out_.panoptic + first_row(i) * out_.width);
+    });
   }
 
  private:

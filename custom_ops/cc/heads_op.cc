@@ -60,7 +60,10 @@ class HeadsOp : public tf::OpKernel {
     OP_REQUIRES_OK(context, ReadShapes(context, &height, &width));
     const tf::TensorShape shape({context->input(0).dim_size(0), height, width});
     tf::Tensor* maps[4];
-    for (int i = 0; i < 4; ++i) OP_REQUIRES_OK(context, context->allocate_output(i, shape, &maps[i]));
+    for (int i = 0; i < 4; ++i) {
+      OP_REQUIRES_OK(context, context->allocate_output(i, shape, &maps[i]));
+      PreferLargePages(*maps[i]);
+    }
     const Bands threads(context);
     const int64_t num_bands = std::min(threads.Count(height * width, kBandsPerThread), height);
     const auto for_each = [&](int64_t n, const std::function<void(int64_t)>& work) {

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <unordered_map>
 #include <utility>
@@ -117,21 +118,60 @@ inline int64_t RunEnd(const int32_t* semantic, const int32_t* instance, int64_t 
   return i;
 }
 
-// First pass: reads pixels [begin, end) of both maps. A run ends at the latest after 2^31 - 1 pixels.
+constexpr int kChanges = 16;
+
+// Sets bit j where pixel j differs from pixel j - 1 in either map, j = 0 .. kChanges - 1.
+inline uint32_t Changes(const int32_t* semantic, const int32_t* instance) {
+  typedef int32_t Ints __attribute__((vector_size(16)));
+  constexpr int kLanes = 4;
+  const auto load = [](const int32_t* from) {
+    Ints values;
+    std::memcpy(&values, from, sizeof(values));
+    return values;
+  };
+  Ints bits = {};
+  Ints bit = {1, 2, 4, 8};
+  for (int i = 0; i < kChanges; i += kLanes, bit <<= kLanes) {
+    const Ints differs = (load(semantic + i) ^ load(semantic + i - 1)) | (load(instance + i) ^ load(instance + i - 1));
+    bits |= (differs != 0) & bit;
+  }
+  return static_cast<uint32_t>(bits[0] | bits[1] | bits[2] | bits[3]);
+}
+
+// First pass: reads pixels [begin, end) of both maps. A run is as long as int32 can count, at most.
 inline void ReadBand(const int32_t* semantic, const int32_t* instance, int64_t begin, int64_t end, Band* band) {
-  constexpr int64_t kLongest = std::numeric_limits<int32_t>::max();
-  while (begin < end) {
-    const int64_t stop = RunEnd(semantic, instance, begin, std::min(end, begin + kLongest));
+  constexpr int64_t kLongest = std::numeric_limits<int32_t>::max() - kChanges;
+  const auto end_run = [&](int64_t stop) {
     const int32_t segment = band->table.Add(semantic[begin], instance[begin], stop - begin);
     band->runs.push_back({segment, static_cast<int32_t>(stop - begin)});
     begin = stop;
+  };
+  if (begin == end) return;
+  int64_t i = begin + 1;
+  for (; i + kChanges <= end; i += kChanges) {
+    for (uint32_t changes = Changes(semantic + i, instance + i); changes != 0; changes &= changes - 1) {
+      end_run(i + __builtin_ctz(changes));
+    }
+    if (i - begin > kLongest - kChanges) end_run(i);
   }
+  for (; i < end; ++i) {
+    if (semantic[i] != semantic[i - 1] || instance[i] != instance[i - 1]) end_run(i);
+  }
+  end_run(end);
 }
 
-// Second pass: writes the panoptic ids of a band from `panoptic` on.
-inline void WriteBand(const Band& band, int32_t* panoptic) {
+// Second pass: writes the panoptic ids of a band, of so many pixels.
+inline void WriteBand(const Band& band, int64_t pixels, int32_t* panoptic) {
+  constexpr int kStep = 8;  // a run is written in whole steps; what is too much, the next run overwrites
+  int64_t i = 0;
   for (const Band::Run& run : band.runs) {
-    panoptic = std::fill_n(panoptic, run.length, band.table.segments()[run.segment].panoptic);
+    const int32_t id = band.table.segments()[run.segment].panoptic;
+    const int64_t stop = i + run.length;
+    for (; i < stop && i + kStep <= pixels; i += kStep) {
+      for (int j = 0; j < kStep; ++j) panoptic[i + j] = id;
+    }
+    for (; i < stop; ++i) panoptic[i] = id;  // another thread writes the pixels after the band
+    i = stop;
   }
 }
 

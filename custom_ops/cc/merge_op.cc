@@ -46,7 +46,9 @@ class MergeOp : public tf::OpKernel {
                                             instance.shape().DebugString(),
                                             " must both be [batch, height, width]"));
     tf::Tensor* panoptic = nullptr;
-    OP_REQUIRES_OK(context, context->allocate_output(0, semantic.shape(), &panoptic));
+    // An input that nobody else will read lends its memory: it has been read when the first id is written.
+    OP_REQUIRES_OK(context, context->forward_input_or_allocate_output({0, 1}, 0, semantic.shape(), &panoptic));
+    PreferLargePages(*panoptic);
     if (semantic.NumElements() == 0) return;
     Merge(context, semantic.flat<int32_t>().data(), instance.flat<int32_t>().data(), semantic.dim_size(0),
           semantic.dim_size(1) * semantic.dim_size(2), panoptic->flat<int32_t>().data());
@@ -73,7 +75,7 @@ class MergeOp : public tf::OpKernel {
     for (Band* image = bands.data(); image != bands.data() + bands.size(); image += bands_per_image) {
       NumberSegments(image, image + bands_per_image, rules_);
     }
-    for_each_band([&](int64_t i) { WriteBand(bands[i], panoptic + first_pixel(i)); });
+    for_each_band([&](int64_t i) { WriteBand(bands[i], first_pixel(i + 1) - first_pixel(i), panoptic + first_pixel(i)); });
   }
 
   MergeRules rules_;

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from panpipe.custom_ops import library
 from panpipe.model.inputs import resize
 
 # Computing chosen pixels costs about as much as resizing a whole image of 1.2 times their number.
@@ -73,7 +74,13 @@ def draw_window(key: tf.Tensor, scaled: tf.Tensor, crop_size: resize.Size) -> Wi
 
 
 def cut_image(image: tf.Tensor, window: Window, crop_size: resize.Size) -> tf.Tensor:
-    """Scales, crops, pads and flips an image [h, w, 3] of any type: float32 [*crop_size, 3]."""
+    """Scales, crops, pads and flips an image [h, w, 3], uint8 or float32: float32 [*crop_size, 3].
+
+    The compiled op does it, if it was built, or TensorFlow's operations; the result is the same, bit for bit.
+    """
+    ops = library.load()
+    if ops is not None:
+        return ops.panpipe_cut_image(image, *window, crop_size=crop_size, padding=resize.IMAGE_PADDING)
     height, width = tf.unstack(window.scaled)
     visible = tf.cond(
         _area(window.scaled) <= _WHOLE_IS_CHEAPER * _area(window.visible),
@@ -88,7 +95,10 @@ def cut_image(image: tf.Tensor, window: Window, crop_size: resize.Size) -> tf.Te
 
 
 def cut_label(label: tf.Tensor, window: Window, crop_size: resize.Size, void: int) -> tf.Tensor:
-    """Scales, crops, pads and flips a label map [h, w] like its image: int32 [*crop_size]."""
+    """Scales, crops, pads and flips a label map int32 [h, w] like its image: int32 [*crop_size]."""
+    ops = library.load()
+    if ops is not None:
+        return ops.panpipe_cut_label(label, *window, crop_size=crop_size, padding=void)
     height, width = tf.unstack(window.scaled)
     visible = resize.nearest_at(label, window.rows(), window.columns(), height, width)
     return _arrange(visible, window, crop_size, void)

@@ -65,7 +65,7 @@ class Recipe:
     small_instance_weight: float
 
     def targets(self, panoptic: tf.Tensor) -> tensors.Targets:
-        """Computes the targets of a panoptic map of the network's input size."""
+        """Computes the targets of a panoptic map, or of a batch, of the network's input size."""
         return targets_lib.targets(
             panoptic,
             self.labels,
@@ -98,15 +98,14 @@ def training_samples(
     files, record_size = _inspect(options, 'train_dataset_options', recipe.labels, with_labels=True)
     encoded = reading.shuffled(files, record_size, seed, start)
     batch_size = options.batch_size if batch_size is None else batch_size
-    samples = encoded.map(
-        _plain(functools.partial(_training_sample, recipe=recipe)),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=seed is not None,
-    )
-    # Batching copies, which a batch of one can do without.
-    batches = (
-        samples.map(_batch_of_one) if batch_size == 1 else samples.batch(batch_size, drop_remainder=True)
-    )
+    transform = functools.partial(_training_sample, recipe=recipe)
+    join = functools.partial(_with_targets, recipe=recipe)
+    side_by_side = {'num_parallel_calls': tf.data.AUTOTUNE, 'deterministic': seed is not None}
+    if batch_size == 1:  # batching copies, which a batch of one can do without
+        batches = encoded.map(_plain(lambda *pair: join(*_batch_of_one(*transform(*pair)))), **side_by_side)
+    else:  # targets are twice as large as what they are computed from, so that is batched, not they
+        samples = encoded.map(_plain(transform), **side_by_side)
+        batches = samples.batch(batch_size, drop_remainder=True).map(_plain(join))
     threads = tf.data.Options()
     # Samples are made side by side; to divide the work on one of them as well costs time.
     threads.threading.max_intra_op_parallelism = 1
@@ -150,13 +149,16 @@ def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
     return tf.autograph.experimental.do_not_convert(function)
 
 
-def _batch_of_one(image: tf.Tensor, targets: tensors.Targets) -> tuple[tf.Tensor, tensors.Targets]:
-    return image[None], tensors.Targets(*(field[None] for field in targets))
+def _batch_of_one(image: tf.Tensor, panoptic: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return image[None], panoptic[None]
 
 
-def _training_sample(
-    serialized: tf.Tensor, key: tf.Tensor, recipe: Recipe
-) -> tuple[tf.Tensor, tensors.Targets]:
+def _with_targets(image: tf.Tensor, panoptic: tf.Tensor, recipe: Recipe) -> tuple[tf.Tensor, tensors.Targets]:
+    return image, recipe.targets(panoptic)
+
+
+def _training_sample(serialized: tf.Tensor, key: tf.Tensor, recipe: Recipe) -> tuple[tf.Tensor, tf.Tensor]:
+    """Makes an image float32 [height, width, 3] and a panoptic map of one size."""
     _, image, panoptic = decode.decode(serialized, with_labels=True)
     size = tf.shape(panoptic)
     if recipe.is_resized:
@@ -170,7 +172,7 @@ def _training_sample(
     window = augment.draw_window(key, scaled, recipe.crop_size)
     image = augment.cut_image(image, window, recipe.crop_size)
     panoptic = augment.cut_label(panoptic, window, recipe.crop_size, recipe.labels.void)
-    return image, recipe.targets(panoptic)
+    return image, panoptic
 
 
 def _evaluation_sample(serialized: tf.Tensor, recipe: Recipe, with_labels: bool) -> EvaluationSample:

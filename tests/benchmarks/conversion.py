@@ -26,15 +26,15 @@ SHORT_JOB = 24
 _TWO_OR_MORE = '--direct_running_mode=multi_processing'
 
 
-def measure(repeats: int) -> timing.Times:
+def measure(repeats: int) -> dict[str, timing.Row]:
     with tempfile.TemporaryDirectory() as folder:
         root = frames.write_raw(pathlib.Path(folder) / 'raw', FRAMES)
         processes = int(os.environ['TF_NUM_INTRAOP_THREADS'])
-        times = _one_image(root, repeats) if processes == 1 else {}
-        return times | _jobs(root, pathlib.Path(folder), processes, 4 * repeats)
+        rows = _one_image(root, repeats) if processes == 1 else {}
+        return rows | _jobs(root, pathlib.Path(folder), processes, 4 * repeats)
 
 
-def _one_image(root: pathlib.Path, repeats: int) -> timing.Times:
+def _one_image(root: pathlib.Path, repeats: int) -> dict[str, timing.Row]:
     from panpipe.model import datasets
     from panpipe.model.inputs import records
     from panpipe.pipelines import shards, sources
@@ -43,33 +43,50 @@ def _one_image(root: pathlib.Path, repeats: int) -> timing.Times:
     spec = datasets.find('cityscapes_panoptic')
     entry, *others = sources.module(spec).list_images(root, 'train', spec)
     photo, record = files.read(entry.path), entries.load(entry)
+    label = entry.label.read()
+    small, raw = (len(records.serialize(record, way)) for way in ('zlib', 'raw'))
     (plan,) = shards.save_plans(str(root), shards.deal('train', [entry, *others][:1], 1))
+    label_file = small - len(photo)  # about as large as the label in a record
     works = {
-        'one image': functools.partial(shards.write, plan, str(root), 'zlib'),
-        'stage: check photo': functools.partial(images.upright_rgb, photo, 'png', ''),
-        'stage: read label': entry.label.read,
-        'stage: serialize': functools.partial(records.serialize, record),
-        'stage: serialize raw': functools.partial(records.serialize, record, 'raw'),
+        'one image': timing.Work(
+            functools.partial(shards.write, plan, str(root), 'zlib'), len(photo) + label_file + small
+        ),
+        'stage: check photo': timing.Work(
+            functools.partial(images.upright_rgb, photo, 'png', ''), len(photo)
+        ),
+        'stage: read label': timing.Work(entry.label.read, label_file + label.nbytes),
+        'stage: serialize': timing.Work(
+            functools.partial(records.serialize, record), len(photo) + label.nbytes + small
+        ),
+        'stage: serialize raw': timing.Work(
+            functools.partial(records.serialize, record, 'raw'), len(photo) + label.nbytes + raw
+        ),
     }
-    times = timing.in_turn(works, repeats)
+    rows = timing.rows(works, repeats)
     for label_format in records.LABEL_FORMATS:
-        times[f'record, {label_format} label [kB]'] = [
-            len(records.serialize(entries.load(each), label_format)) / 1000 for each in (entry, *others)
-        ]
-    return times
+        sizes = [len(records.serialize(entries.load(each), label_format)) / 1000 for each in (entry, *others)]
+        rows[f'record, {label_format} label [kB]'] = timing.Row(times=sizes)
+    return rows
 
 
-def _jobs(root: pathlib.Path, folder: pathlib.Path, processes: int, more: int) -> timing.Times:
-    times: timing.Times = {}
+def _jobs(root: pathlib.Path, folder: pathlib.Path, processes: int, more: int) -> dict[str, timing.Row]:
+    rows: dict[str, timing.Row] = {}
     costs = []
+    moved = sum(path.stat().st_size for path in root.rglob('*.png')) / FRAMES / 1e6
     for images in (SHORT_JOB, SHORT_JOB + more):
-        cost = _job(_linked(root, folder / f'raw{images}', images), folder / f'records{images}', processes)
+        output = folder / f'records{images}'
+        cost = _job(_linked(root, folder / f'raw{images}', images), output, processes)
+        written = sum(path.stat().st_size for path in output.iterdir() if path.is_file()) / images / 1e6
         for name, value in zip(('', ', CPU'), cost, strict=True):
-            times[f'job of {images} images, an image{name}'] = [value / images]
+            rows[f'job of {images} images, an image{name}'] = timing.Row(times=[value / images])
+        rows[f'job of {images} images, an image']['moved'] = moved + written
         costs.append(cost)
     for name, short, long in zip(('', ', CPU'), *costs, strict=True):
-        times[f'a further image of the job{name}'] = [(long - short) / more]
-    return times
+        rows[f'a further image of the job{name}'] = timing.Row(times=[(long - short) / more])
+    rows['a further image of the job']['moved'] = moved + written
+    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
+    rows['resident at most, the largest process [MB]'] = timing.Row(times=[largest])
+    return rows
 
 
 def _job(root: pathlib.Path, output: pathlib.Path, processes: int) -> tuple[float, float]:

@@ -30,7 +30,7 @@ def scene(speckle: float) -> tuple[np.ndarray, np.ndarray]:
     return semantic[None], instance[None]
 
 
-def measure(repeats: int) -> timing.Times:
+def measure(repeats: int) -> dict[str, timing.Row]:
     import tensorflow as tf
 
     from panpipe.custom_ops import merge
@@ -47,9 +47,11 @@ def measure(repeats: int) -> timing.Times:
     for name, speckle in (('clean', 0.0), ('2% noise', 0.02)):
         maps = [tf.constant(values) for values in scene(speckle)]
         for version, use_op in (('op', True), ('twin', False)):
-            traced = tf.function(functools.partial(merge.merge, use_op=use_op, **rules))
-            works[f'merge {version}, {name}'] = functools.partial(traced, *maps)
-    return timing.in_turn(works, repeats)
+            called = functools.partial(merge.merge, use_op=use_op, **rules)
+            for way, function in (('', tf.function(called)), (' eager,', called)):
+                run = functools.partial(function, *maps)
+                works[f'merge, {name},{way} {version}'] = timing.Work(run, 3 * 4 * HEIGHT * WIDTH)
+    return timing.rows(works, repeats)
 
 
 if __name__ == '__main__':

@@ -25,22 +25,21 @@ def _panoptic(speckle: float) -> np.ndarray:
     return semantic * 1000 + np.where(semantic >= 11, instance, 0)
 
 
-def measure(repeats: int) -> timing.Times:
+def measure(repeats: int) -> dict[str, timing.Row]:
     from panpipe.model import datasets, quality
 
     labels = datasets.find('cityscapes_panoptic').labels
     works = {}
     for name, speckle in (('clean', 0.0), ('2% noise', 0.02)):
-        truth, prediction = maps(speckle)
-        classes = labels.decode(truth)[0], labels.decode(prediction)[0]
-        works[f'panoptic quality, {name}'] = functools.partial(
-            quality.PanopticQuality.from_maps, truth, prediction, labels
-        )
-        works[f'IoU, {name}'] = functools.partial(quality.ConfusionMatrix.from_maps, *classes, labels)
-    times = timing.in_turn(works, repeats)
-    for name, work in works.items():
-        times[f'{name} [MB more]'] = [timing.extra_memory(work)]
-    return times
+        panoptic = maps(speckle)
+        classes = [labels.decode(each)[0] for each in panoptic]
+        for metric, accumulator, pair in (
+            ('panoptic quality', quality.PanopticQuality, panoptic),
+            ('IoU', quality.ConfusionMatrix, classes),
+        ):
+            run = functools.partial(accumulator.from_maps, *pair, labels)
+            works[f'{metric}, {name}'] = timing.Work(run, sum(each.nbytes for each in pair))
+    return timing.rows(works, repeats)
 
 
 if __name__ == '__main__':

@@ -3,11 +3,12 @@
 
 python tests/benchmarks/postprocess.py [--threads 1,2] [--repeats 10] [--json FILE]
 
-Each is timed with the compiled op and with its twin, and so are the stages of the twin. The yardstick copies
-as many bytes as must at least be read and written. What a version needs of memory beyond its input is told.
+Each is timed with the compiled op and with its twin, and so are the stages of the twin.
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import merge as merge_benchmark
 import numpy as np
@@ -17,7 +18,7 @@ import timing
 HEIGHT, WIDTH, CLASSES = merge_benchmark.HEIGHT, merge_benchmark.WIDTH, 19
 
 
-def heads(noise: float = 0.0):
+def heads(noise: float = 0.0) -> Any:
     """Makes heads at stride 4 that say what `merge.scene` draws, as smooth as a decoder's.
 
     `noise` is the deviation of what is added to each logit: with 3, a class leads on few cells.
@@ -47,7 +48,7 @@ def _blur(maps: np.ndarray, times: int) -> np.ndarray:
     return maps
 
 
-def measure(repeats: int) -> timing.Times:
+def measure(repeats: int) -> dict[str, timing.Row]:
     import tensorflow as tf
 
     from panpipe.custom_ops import merge
@@ -62,45 +63,49 @@ def measure(repeats: int) -> timing.Times:
     whole = functools.partial(postprocess.panoptic, labels=spec, stuff_area_limit=2048)
     works = {}
     for version, use_op in (('op', True), ('twin', False)):
-        works |= {
-            f'stride 4, {version}': (functools.partial(fused, use_op=use_op), small),
-            f'stride 4, noisy, {version}': (functools.partial(fused, use_op=use_op), noisy),
-            f'full resolution, {version}': (functools.partial(whole, use_op=use_op), large),
-        }
-    works |= _stages(large) | {'stage: upsample': (lambda h: postprocess.upsample(h, HEIGHT, WIDTH), small)}
-    traced = {
-        name: functools.partial(tf.function(work), argument) for name, (work, argument) in works.items()
-    }
-    maps = 4 * 4 * HEIGHT * WIDTH
-    for name, inputs in (('stride 4', small), ('full resolution', large)):
-        traced[f'yardstick: {name}'] = _copying(maps + sum(4 * int(tf.size(head)) for head in inputs))
-    times = timing.in_turn(traced, repeats)
-    for name in list(works)[:6]:
-        print(f'{name:<28}{timing.extra_memory(traced[name]):>10.0f} MB more, {maps / 1e6:.0f} of them maps')
-    return times
+        for name, function, inputs in (
+            ('stride 4', fused, small),
+            ('stride 4, noisy', fused, noisy),
+            ('full resolution', whole, large),
+        ):
+            works[f'{name}, {version}'] = _work(functools.partial(function, use_op=use_op), inputs)
+    works |= _stages(large)
+    works['stage: upsample'] = _work(lambda inputs: postprocess.upsample(inputs, HEIGHT, WIDTH), small)
+    return timing.rows(works, repeats)
 
 
-def _stages(large):
+def _work(function: Callable[[Any], Any], inputs: Any) -> timing.Work:
+    """Traces a function of tensors; it must read the tensors and write its results, once each."""
+    import tensorflow as tf
+
+    traced = tf.function(function)
+    tensors = tf.nest.flatten([inputs, traced(inputs)])
+    return timing.Work(
+        functools.partial(traced, inputs), sum(int(tf.size(each)) * each.dtype.size for each in tensors)
+    )
+
+
+def _stages(large: Any) -> dict[str, timing.Work]:
     import tensorflow as tf
 
     from panpipe.model.postprocess import centers, grouping
 
     peaks = functools.partial(centers.peaks, threshold=0.1, nms_kernel=13)
     is_thing = tf.argmax(large.semantic_logits, -1) >= 11
-    group = functools.partial(grouping.group, offset=large.offset, is_thing=is_thing, keep_k_centers=200)
-    peak_map = peaks(large.center_heatmap[..., 0])
+    heatmap = large.center_heatmap[..., 0]
+    inputs = peaks(heatmap), large.offset, is_thing
+
+    def group(use_op: bool) -> Callable[[Any], Any]:
+        return lambda maps: grouping.group(*maps, keep_k_centers=200, use_op=use_op)
+
     return {
-        'stage: argmax': (lambda logits: tf.argmax(logits, -1, output_type=tf.int32), large.semantic_logits),
-        'stage: centers': (peaks, large.center_heatmap[..., 0]),
-        'stage: grouping, op': (functools.partial(group, use_op=True), peak_map),
-        'stage: grouping, twin': (functools.partial(group, use_op=False), peak_map),
+        'stage: argmax': _work(
+            lambda logits: tf.argmax(logits, -1, output_type=tf.int32), large.semantic_logits
+        ),
+        'stage: centers': _work(peaks, heatmap),
+        'stage: grouping, op': _work(group(True), inputs),
+        'stage: grouping, twin': _work(group(False), inputs),
     }
-
-
-def _copying(num_bytes: int):
-    """Reads and writes that many bytes in all."""
-    source = np.ones(num_bytes // 2, np.uint8)
-    return functools.partial(np.copyto, np.zeros_like(source), source)
 
 
 if __name__ == '__main__':

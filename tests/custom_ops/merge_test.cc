@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Exercises merge.h alone: any split into bands gives the same ids. Compiled with sanitizers by test_merge_header.py.
+// Exercises merge.h alone: any split into bands gives the same ids. Compiled with sanitizers by test_headers.py.
 #include "merge.h"
 
 #include <cstdio>
@@ -19,7 +19,8 @@ std::vector<int32_t> Merge(const std::vector<int32_t>& semantic, const std::vect
   panpipe::NumberSegments(bands.data(), bands.data() + num_bands, rules);
   std::vector<int32_t> panoptic(pixels);
   for (int64_t i = 0; i < num_bands; ++i) {
-    panpipe::WriteBand(bands[i], panoptic.data() + i * pixels / num_bands);
+    const int64_t begin = i * pixels / num_bands, end = (i + 1) * pixels / num_bands;
+    panpipe::WriteBand(bands[i], end - begin, panoptic.data() + begin);
   }
   return panoptic;
 }

@@ -2,6 +2,7 @@
 """Random scale, position and flip: what is drawn, and that image and label follow it."""
 
 import collections
+from collections.abc import Iterator
 
 import hypothesis
 import numpy as np
@@ -9,10 +10,22 @@ import pytest
 import tensorflow as tf
 from hypothesis import strategies as st
 
+from panpipe.custom_ops import library
 from panpipe.model.inputs import augment, resize
 
 CROP = (9, 11)
 VOID = 255000
+
+
+@pytest.fixture(params=['op', 'twin'], scope='module', autouse=True)
+def _version(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Runs every test with the compiled ops and without."""
+    if request.param == 'op' and not library.available():
+        pytest.fail('the compiled ops are missing: run `make op` first')
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == 'twin':
+            patch.setattr(library, 'load', lambda: None)
+        yield
 
 
 def _key(seed: int, number: int = 0) -> tf.Tensor:
@@ -76,6 +89,8 @@ def _expected(whole: np.ndarray, window: augment.Window, fill: float) -> np.ndar
 def test_image_and_label_show_the_same_window(seed: int, h: int, w: int, height: int, width: int) -> None:
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 256, (h, w, 3)).astype(np.uint8)
+    if seed % 2:  # what a change of colour leaves
+        image = image + rng.random(image.shape).astype(np.float32)
     label = rng.integers(0, 255000, (h, w)).astype(np.int32)
     window = augment.draw_window(_key(seed), tf.constant([height, width]), CROP)
     np.testing.assert_array_equal(

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from panpipe.custom_ops import library
 from panpipe.model import config, datasets, errors, tensors
 from panpipe.model.inputs import pipeline, records, resize, targets
 
@@ -110,6 +111,19 @@ def test_image_and_targets_stay_together_under_augmentation(folder: pathlib.Path
         assert (target.center_weight[0] == (target.semantic[0] != LABELS.ignore_label)).all()
         padded += is_padding.any()
     assert 0 < padded < 30
+
+
+@pytest.mark.parametrize('batch_size', [1, 3])
+def test_without_the_compiled_ops_samples_are_the_same(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, batch_size: int
+) -> None:
+    experiment = _experiment(folder / '*', AUGMENTED, (25, 41))
+    with_ops = pipeline.training_samples(experiment, batch_size=batch_size, seed=4)
+    expected = list(with_ops.take(3).as_numpy_iterator())
+    monkeypatch.setattr(library, 'load', lambda: None)
+    without = pipeline.training_samples(experiment, batch_size=batch_size, seed=4)
+    assert without.element_spec == with_ops.element_spec
+    _assert_same(list(without.take(3).as_numpy_iterator()), expected)
 
 
 def test_every_record_comes_once_an_epoch(folder: pathlib.Path) -> None:

@@ -2,6 +2,7 @@
 """Targets against the reference's outputs, a worked example, and a slow oracle."""
 
 import json
+from collections.abc import Iterator
 
 import hypothesis
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 import shared
 import synthetic
+from panpipe.custom_ops import library
 from panpipe.model import datasets, labels, tensors
 from panpipe.model.inputs import targets
 
@@ -34,6 +36,17 @@ KEYS = {
 }
 SMALL = synthetic.SMALL
 DRAWN = hypothesis.settings(max_examples=40, deadline=None)
+
+
+@pytest.fixture(params=['op', 'twin'], scope='module', autouse=True)
+def _version(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Runs every test with the compiled op and without."""
+    if request.param == 'op' and not library.available():
+        pytest.fail('the compiled op is missing: run `make op` first')
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == 'twin':
+            patch.setattr(library, 'load', lambda: None)
+        yield
 
 
 def _numpy(result: tensors.Targets) -> tensors.Targets:
@@ -157,6 +170,17 @@ def test_flipping_the_map_flips_the_targets(seed: int) -> None:
     assert np.abs(flipped.offset[..., 1] + plain.offset[:, ::-1, 1]).max() <= 1
 
 
+@pytest.mark.parametrize(('seed', 'count'), [(0, 0), (1, 1), (2, 3)])
+def test_a_batch_is_its_images(seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    maps = np.array([synthetic.panoptic_map(rng, SMALL, 9, 11) for _ in range(count)]).reshape(count, 9, 11)
+    batch = _numpy(targets.targets(tf.constant(maps, tf.int32), SMALL, small_instance_threshold=9))
+    for number, each in enumerate(maps):
+        alone = _numpy(targets.targets(each, SMALL, small_instance_threshold=9))
+        _assert_equal(tensors.Targets(*(field[number] for field in batch)), alone)
+    assert batch.offset.shape == (count, 9, 11, 2)
+
+
 @DRAWN
 @hypothesis.given(st.integers(0, 2**32 - 1))
 def test_renaming_instances_changes_nothing(seed: int) -> None:
@@ -228,3 +252,17 @@ def test_traced_equals_eager() -> None:
 def test_refuses_a_sigma_of_zero() -> None:
     with pytest.raises(ValueError, match='sigma is 0'):
         targets.targets(np.zeros((2, 2), np.int32), SMALL, sigma=0)
+
+
+def test_refuses_other_ranks() -> None:
+    with pytest.raises(ValueError, match='must be'):
+        targets.targets(np.zeros(4, np.int32), SMALL)
+
+
+def test_any_integer_is_a_label() -> None:
+    """The op must not depend on labels being in range: a floor, below 0 too, and no id may leave int32."""
+    panoptic = np.array([[-1, -100, -101, 2**31 - 1, -(2**31), 201]], np.int32)
+    actual = _numpy(targets.targets(panoptic, SMALL))
+    if library.load() is not None:  # the twin's shortcut is for labels in range
+        assert actual.semantic.tolist() == (panoptic // 100).tolist()
+    assert actual.offset_weight.tolist() == [[0, 0, 0, 0, 0, 1]]
