@@ -8,10 +8,11 @@ from typing import Any
 from panpipe.model import datasets
 
 _GROUPS = ('all', 'things', 'stuff')
+_OTHERS = {'miou': 'mIoU', 'ap': 'AP', 'ap50': 'AP 50'}
 
 
 def official(path: str) -> dict[str, float]:
-    """Reads the score job's file, in per cent: `pq`, `pq_things`, `pq_stuff`, so sq and rq, and `miou`."""
+    """Reads the score job's file, in per cent: pq, pq_things, pq_stuff, so sq and rq; miou, ap and ap50."""
     score = json.loads(pathlib.Path(path).read_text())
     figures = {
         measure if group == 'all' else f'{measure}_{group}': score[measure][group]
@@ -20,6 +21,7 @@ def official(path: str) -> dict[str, float]:
         if group in score.get(measure, {})
     }
     figures |= {'miou': score.get('miou')}
+    figures |= {measure: (score.get('instance') or {}).get(measure) for measure in ('ap', 'ap50')}
     return {name: float(value) for name, value in figures.items() if value is not None}
 
 
@@ -31,8 +33,7 @@ def markdown(path: str) -> str:
         suffix = '' if group == 'all' else f'_{group}'
         values = [figures.get(f'{measure}{suffix}') for measure in ('pq', 'sq', 'rq')]
         lines.append(f'| {group} | ' + ' | '.join('–' if v is None else f'{v:.1f}' for v in values) + ' |')
-    if 'miou' in figures:
-        lines.append(f'\nmIoU {figures["miou"]:.1f}')
+    lines += [f'\n{name} {figures[key]:.1f}' for key, name in _OTHERS.items() if key in figures]
     return '\n'.join(lines) + '\n'
 
 
@@ -44,8 +45,7 @@ def table(path: str) -> str:
         suffix = '' if group == 'all' else f'_{group}'
         values = [figures.get(f'{measure}{suffix}') for measure in ('pq', 'sq', 'rq')]
         lines.append(f'{group:<7}' + ''.join('      –' if v is None else f'{v:>7.1f}' for v in values))
-    if 'miou' in figures:
-        lines.append(f'mIoU   {figures["miou"]:>7.1f}')
+    lines += [f'{name:<7}{figures[key]:>7.1f}' for key, name in _OTHERS.items() if key in figures]
     judge = json.loads(pathlib.Path(path).read_text())['evaluator']
     return '\n'.join([*lines, f'per cent, by {judge}'])
 

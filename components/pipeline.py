@@ -64,13 +64,14 @@ def define(cluster: Cluster) -> Any:
         evaluate = steps.evaluate(dataset=dataset, model=model, records=records)
         export = steps.export(model=model)
         scene = {'dataset': dataset, 'val_split': val_split}
-        predict = steps.predict(exported=export.outputs['exported'], records=records, **scene)
+        predict = steps.predict(val_split=val_split, exported=export.outputs['exported'], records=records)
         results = {'raw': raw, 'predictions': predict.outputs['predictions']}
         score = steps.score(**scene, **results)
         report = steps.report(
             score=score.outputs['score'],
             model=model,
             statistics=statistics.outputs['statistics'],
+            records=records,
             **scene,
             **results,
         )

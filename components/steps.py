@@ -97,7 +97,6 @@ def export(model: Input[Model], exported: Output[Model]):  # type: ignore[no-unt
 
 @_step
 def predict(  # type: ignore[no-untyped-def]
-    dataset: str,
     val_split: str,
     exported: Input[Model],
     records: Input[Dataset],
@@ -105,11 +104,9 @@ def predict(  # type: ignore[no-untyped-def]
 ):
     """Writes the files that official evaluators take."""
     from panpipe.components import command
-    from panpipe.model import datasets
 
-    layout = ['--format', datasets.find(dataset).layout]
     paths = ['--input', f'{records.path}/{val_split}-*.tfrecord', '--output', predictions.path]
-    command.call('predict', '--saved_model', exported.path, *layout, *paths)
+    command.call('predict', '--saved_model', exported.path, *paths)
 
 
 @_step
@@ -128,7 +125,8 @@ def score(  # type: ignore[no-untyped-def]
     from panpipe.model import datasets
 
     paths = ['--predictions', predictions.path, '--ground_truth', raw.path, '--output', score.path]
-    command.call('score', '--format', datasets.find(dataset).layout, '--split', val_split, *paths)
+    form = 'cityscapes' if datasets.find(dataset).layout == 'cityscapes' else 'coco'
+    command.call('score', '--format', form, '--split', val_split, *paths)
     with open(summary.path, 'w') as file:
         file.write(figures.markdown(score.path))
     for name, value in figures.official(score.path).items():
@@ -144,6 +142,7 @@ def report(  # type: ignore[no-untyped-def]
     score: Input[Artifact],
     model: Input[Model],
     statistics: Input[Artifact],
+    records: Input[Dataset],
     page: Output[HTML],
 ):
     """Makes one page of numbers, curves and pictures."""
@@ -157,5 +156,7 @@ def report(  # type: ignore[no-untyped-def]
         experiment.run_dir(model.path),
         '--statistics',
         f'{statistics.path}/statistics.json',
+        '--records',
+        records.path,
     ]
     command.call('report', *truth, *results, *origin, *settings, '--output', page.path)

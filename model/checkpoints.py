@@ -21,6 +21,14 @@ _SUFFIX = '/.ATTRIBUTES/VARIABLE_VALUE'
 _OTHER_ENCODER = 'backbone/_encoder/'
 # DeepLab2 writes all inner layers with an underscore but these.
 _PLAIN = re.compile(r'\d+|convolution')
+# What checkpoints of a training hold beside the network: panpipe's parts, and the name of DeepLab2's slots.
+_OF_TRAINING = ('optimizer', 'backbone_optimizer', 'random', 'average')
+_SLOT = '.OPTIMIZER_SLOT'
+_NOTES = {
+    'skipped': 'to be left alone (restore_…_last_layer_from_initial_checkpoint: false)',
+    'missing': 'not in the checkpoint, left as they were',
+    'unread': 'in the checkpoint, but not of this network',
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,22 +39,23 @@ class Report:
       loaded: have the checkpoint's values.
       skipped: were left alone because they were asked to be.
       missing: are not in the checkpoint, and were left alone.
+      unread: are in the checkpoint, but not of this network; the state of a training is not listed.
     """
 
     loaded: tuple[str, ...]
     skipped: tuple[str, ...]
     missing: tuple[str, ...]
+    unread: tuple[str, ...] = ()
 
     def table(self) -> str:
-        """Writes the numbers of variables, one line for each part of the network."""
-        counts = {
-            field: Counter(map(_root, getattr(self, field))) for field in ('loaded', 'skipped', 'missing')
-        }
+        """Writes the numbers of variables, one line for each part of the network, and what they mean."""
+        counts = {field: Counter(map(_root, getattr(self, field))) for field in ('loaded', *_NOTES)}
         roots = sorted(set().union(*counts.values()))
         width = max(map(len, roots), default=0)
         lines = [''.ljust(width) + ''.join(field.rjust(9) for field in counts)]
         for root in roots:
             lines.append(root.ljust(width) + ''.join(f'{count[root]:9d}' for count in counts.values()))
+        lines += [f'{field}: {note}' for field, note in _NOTES.items() if counts[field]]
         return '\n'.join(lines)
 
 
@@ -66,6 +75,8 @@ def restore(network: keras.Model, path: str | os.PathLike[str], *, skip: Sequenc
     reader = _reader(prefix)
     stored = {_canonical(name): name for name in reader.get_variable_to_shape_map()}
     names: dict[str, list[str]] = {'loaded': [], 'skipped': [], 'missing': []}
+    own = {key(variable) for variable in network.weights}
+    names['unread'] = sorted(name for name in stored if name not in own and _is_of_a_network(name))
     found = []
     for variable in network.weights:
         name = key(variable)
@@ -120,6 +131,10 @@ def key(variable: keras.Variable) -> str:
 
 def _root(name: str) -> str:
     return name.split('/', 1)[0]
+
+
+def _is_of_a_network(name: str) -> bool:
+    return '/' in name and _SLOT not in name and _root(name) not in _OF_TRAINING
 
 
 def _canonical(name: str) -> str:

@@ -22,8 +22,8 @@ def override(message: M, entry: str) -> M:
 
     Args:
       message: what to change.
-      entry: 'field.of.fields=value'. A repeated field takes comma-separated values, and an absent message on
-        the way comes into being.
+      entry: 'field.of.fields=value'. A repeated field takes comma-separated values, an absent message on the
+        way comes into being, and a message that may be absent is taken away by an empty value.
 
     Raises:
       errors.InputError: the field does not exist, or the value does not fit it.
@@ -60,7 +60,9 @@ def _replaced(message: M, names: Sequence[str], value: str, where: str) -> M:
     if field is None:
         scope.refuse(name, kind.__name__, where)
     new: Any
-    if field.is_message:
+    if field.is_message and names[1:] == [] and not value and getattr(kind(), name) is None:
+        new = None
+    elif field.is_message:
         new = _replaced_message(getattr(message, name), field, names, value, where)
     elif len(names) > 1:
         raise errors.InputError(f'{where}{name} holds a value, not fields; end the name there')

@@ -69,7 +69,7 @@ class Server(tf.Module):
         height, width = tf.unstack(tf.shape(image)[:2])
         placed, resized = self._place(image)
         images = tf.ensure_shape(placed, (*self._size, 3))[None]
-        prediction, probability = inference.predict_surely(
+        prediction, _, probability = inference.predict(
             self._network, images, self._spec, self._views, self._postprocessing
         )
         ids, sure = scores.instances(prediction, probability, self._spec)

@@ -4,7 +4,7 @@
 import dataclasses
 import itertools
 from collections.abc import Callable
-from typing import Self
+from typing import NamedTuple, Self
 
 import tensorflow as tf
 
@@ -76,14 +76,29 @@ class Views:
         return self.scales == (1.0,) and not self.adds_flipped
 
 
+class Inference(NamedTuple):
+    """Holds what a network says of images [batch, height, width, 3].
+
+    Attributes:
+      prediction: maps of the images' size.
+      heads: at the images' size, for losses.
+      probability: of the classes, float32 [batch, h, w, num_classes]: at the decoder's stride where there
+        is one view, else at the images' size.
+    """
+
+    prediction: tensors.Prediction
+    heads: tensors.Heads
+    probability: tf.Tensor
+
+
 def predict(
     network: Network,
     images: tf.Tensor,
     spec: labels.LabelSpec,
     views: Views,
     postprocessing: Postprocessing,
-) -> tuple[tensors.Prediction, tensors.Heads]:
-    """Predicts panoptic maps; also returns the heads at full resolution, for losses.
+) -> Inference:
+    """Predicts panoptic maps. In a graph, what the caller leaves aside is not computed.
 
     Args:
       network: from `build.network`.
@@ -92,33 +107,16 @@ def predict(
       views: are averaged.
       postprocessing: its numbers.
     """
-    height, width = images.shape[1:3]
-    if views.is_plain:
-        heads = _float32(network(images, training=False))
-        return postprocessing.predict(heads, spec, height, width), full_resolution(heads, images)
-    heads, probability = average(network, images, views)
-    return postprocessing.merge(heads, probability, spec), heads
-
-
-def predict_surely(
-    network: Network,
-    images: tf.Tensor,
-    spec: labels.LabelSpec,
-    views: Views,
-    postprocessing: Postprocessing,
-) -> tuple[tensors.Prediction, tf.Tensor]:
-    """Predicts panoptic maps as `predict` does; also returns how sure the network is of each class.
-
-    Returns:
-      The prediction, and probabilities float32 [batch, h, w, classes]: at the decoder's stride where there is
-      one view, else at full resolution.
-    """
     if not views.is_plain:
         heads, probability = average(network, images, views)
-        return postprocessing.merge(heads, probability, spec), probability
+        return Inference(postprocessing.merge(heads, probability, spec), heads, probability)
     heads = _float32(network(images, training=False))
     height, width = images.shape[1:3]
-    return postprocessing.predict(heads, spec, height, width), tf.nn.softmax(heads.semantic_logits)
+    return Inference(
+        postprocessing.predict(heads, spec, height, width),
+        full_resolution(heads, images),
+        tf.nn.softmax(heads.semantic_logits),
+    )
 
 
 def full_resolution(heads: tensors.Heads, images: tf.Tensor) -> tensors.Heads:

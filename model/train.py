@@ -20,8 +20,10 @@ from panpipe.model import (
     evaluate,
     inference,
     jobs,
+    labels,
     rundir,
     solver,
+    tpu,
     training,
 )
 from panpipe.model.inputs import pipeline
@@ -30,6 +32,7 @@ _EXAMPLES = (
     'panpipe train --config resnet50_os32.textproto --model_dir runs',
     'panpipe train --config resnet50_os32.textproto --model_dir runs --mode eval',
     'panpipe train --config c.textproto --model_dir runs --set train_dataset_options.batch_size=8',
+    'panpipe train --config c.textproto --model_dir gs://bucket/runs --tpu local',
 )
 
 
@@ -50,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         '--devices', choices=('auto', 'cpu', 'gpu'), default='auto', help='auto: all GPUs, or else the CPU'
     )
+    parser.add_argument('--tpu', help='instead of GPUs or CPU: local on a TPU VM, or the name of a TPU node')
     arguments = parser.parse_args(argv)
     return jobs.run('train', functools.partial(_run, arguments))
 
@@ -59,6 +63,8 @@ def _run(arguments: argparse.Namespace) -> None:
     for line in (*config.advice(experiment), *_unserved(experiment.evaluator_options)):
         print(f'panpipe train: note: {line}', file=sys.stderr)
     _restrict(arguments.devices)
+    if arguments.tpu:
+        _use_tpu(arguments.tpu, experiment)
     directory = rundir.RunDirectory(
         arguments.model_dir, experiment.experiment_name, experiment.trainer_options.num_checkpoints_to_keep
     )
@@ -72,6 +78,17 @@ def _restrict(devices: str) -> None:
         raise errors.InputError('--devices gpu, but TensorFlow sees no GPU here; try panpipe doctor')
     if devices == 'cpu' and gpus:
         tf.config.set_visible_devices([], 'GPU')
+
+
+def _use_tpu(name: str, experiment: config.Experiment) -> None:
+    """Makes a TPU the place of everything that follows."""
+    strategy = tpu.strategy(name)
+    tpu.check(experiment, strategy.num_replicas_in_sync)
+    if not experiment.trainer_options.mixed_precision:
+        print(
+            'panpipe train: note: a TPU is made for trainer_options.mixed_precision=bfloat16', file=sys.stderr
+        )
+    tf.distribute.experimental_set_strategy(strategy)
 
 
 def _unserved(options: config.EvaluatorOptions) -> list[str]:
@@ -107,8 +124,16 @@ def next_evaluation(step: int, last: int, interval: int) -> int:
 
 
 def is_better(found: dict[str, Any], best: dict[str, Any]) -> bool:
-    """Tells whether an evaluation has a higher panoptic quality than the best one, {} for none yet."""
-    return not best or found['pq']['all'] > best['pq']['all']
+    """Tells whether an evaluation has a higher panoptic quality than the best one, {} for none yet.
+
+    Without instances there is none, and the mean intersection over union is compared.
+    """
+    return not best or _worth(found) > _worth(best)
+
+
+def _worth(evaluation: dict[str, Any]) -> float:
+    worth: float = evaluation['pq']['all'] if 'pq' in evaluation else evaluation['miou']
+    return worth
 
 
 def _evaluate_and_keep(
@@ -163,20 +188,36 @@ def _evaluate(
             'against; use panpipe predict'
         )
     options = experiment.evaluator_options
+    spec = datasets.find(experiment.eval_dataset_options.dataset).labels
     evaluation = evaluate.evaluate(
-        network,
         pipeline.evaluation_samples(experiment).take(options.eval_steps),
-        datasets.find(experiment.eval_dataset_options.dataset).labels,
-        inference.Postprocessing.from_options(options),
+        spec,
+        _predictor(network, spec, options),
         training.loss_function(experiment, experiment.eval_dataset_options),
-        inference.Views.from_options(options),
+        has_instances=experiment.model_options.has_instances,
     )
-    directory.scalars('eval', evaluation.scalars(), step)
+    scalars = evaluation.scalars(all_precisions=options.detailed_ap_metrics)
+    directory.scalars('eval', scalars, step)
     found = {'step': step, **evaluation.summary()}
     directory.write_json(rundir.LAST, found)
-    figures = ', '.join(f'{key.upper()} {found[key]["all"]:.1f}' for key in ('pq', 'sq', 'rq'))
-    print(f'panpipe train: step {step}: {figures}, mIoU {found["miou"]:.1f}')
+    figures = [f'{key.upper()} {found[key]["all"]:.1f}' for key in ('pq', 'sq', 'rq') if key in found]
+    figures += [f'AP {value:.1f}' for key, value in found['instance'].items() if key == 'ap']
+    figures.append(f'mIoU {found["miou"]:.1f}')
+    print(f'panpipe train: step {step}: {", ".join(figures)}')
     return found
+
+
+def _predictor(
+    network: keras.Model, spec: labels.LabelSpec, options: config.EvaluatorOptions
+) -> evaluate.Predict:
+    """Makes what evaluation predicts with, compiled where the device wants that."""
+    views = inference.Views.from_options(options)
+    postprocessing = inference.Postprocessing.from_options(options)
+    if isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy):
+        return tpu.Predictor(network, spec, views, postprocessing)
+    return functools.partial(
+        inference.predict, network, spec=spec, views=views, postprocessing=postprocessing
+    )
 
 
 if __name__ == '__main__':

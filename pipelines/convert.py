@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             'panpipe convert --dataset cityscapes_panoptic --input cityscapes --output records',
             'panpipe convert --dataset coco_panoptic --input coco --output gs://bucket/coco --splits val',
             'panpipe convert --dataset my_data.json --input raw --output records --num_shards 4',
+            'panpipe convert --dataset cityscapes_panoptic --input raw --output records --semantic_only',
         ),
     )
     parser.add_argument(
@@ -53,6 +54,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         '--treat_crowd_as_ignore',
         action='store_true',
         help='store groups of things as void, as DeepLab2 does',
+    )
+    parser.add_argument(
+        '--semantic_only',
+        action='store_true',
+        help='read label maps that hold classes alone, for networks without an instance branch',
     )
     arguments, beam_arguments = parser.parse_known_args(argv)
     return jobs.run('convert', lambda: _convert(arguments, beam_arguments))
@@ -74,7 +80,11 @@ def _convert(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> No
             beam_options,
             functools.partial(shards.progress, staging, len(planned)),
         )
-        facts = {'dataset': spec.name, 'label_format': arguments.label_format}
+        facts = {
+            'dataset': spec.name,
+            'label_format': arguments.label_format,
+            'has_instances': not arguments.semantic_only,
+        }
         shards.publish(staging, arguments.output, planned, facts)
     _summarise(planned, spec, arguments.output)
 
@@ -83,6 +93,11 @@ def _plan(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> list[sha
     """Lists the images and deals them out, which finds most mistakes before any work is done."""
     if arguments.num_shards is not None and arguments.num_shards < 1:
         raise errors.InputError(f'--num_shards is {arguments.num_shards}; it must be at least 1')
+    if arguments.semantic_only and arguments.treat_crowd_as_ignore:
+        raise errors.InputError(
+            '--semantic_only and --treat_crowd_as_ignore exclude each other: without instances all things '
+            'would be ignored; leave one out'
+        )
     splits = [split for split in arguments.splits.split(',') if split]
     wrong = [split for split in splits if split not in spec.splits]
     if wrong or not splits or len(set(splits)) < len(splits):
@@ -93,7 +108,11 @@ def _plan(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> list[sha
     planned = []
     for split in splits:
         found = source.list_images(
-            arguments.input, split, spec, treat_crowd_as_ignore=arguments.treat_crowd_as_ignore
+            arguments.input,
+            split,
+            spec,
+            treat_crowd_as_ignore=arguments.treat_crowd_as_ignore,
+            semantic_only=arguments.semantic_only,
         )
         default = min(_DEFAULT_SHARDS.get(spec.layout, _OTHER_SHARDS), len(found))
         planned += shards.deal(split, found, arguments.num_shards or default)

@@ -2,16 +2,16 @@
 """Curves of a training run, read from its TensorBoard event files and drawn as SVG."""
 
 import dataclasses
-import io
 import pathlib
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import matplotlib.figure
 from tensorboard.backend.event_processing import event_accumulator  # type: ignore[import-untyped]
 from tensorboard.util import tensor_util  # type: ignore[import-untyped]
+
+from panpipe.pipelines import charts
 
 # Title of a plot → beginnings of the tags whose curves it shows.
 _PLOTS: Mapping[str, tuple[str, ...]] = types.MappingProxyType(
@@ -23,7 +23,6 @@ _PLOTS: Mapping[str, tuple[str, ...]] = types.MappingProxyType(
         'Intersection over union': ('evaluation/iou/',),
     }
 )
-_GREY = '#888888'  # legible on white and on black
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,15 +91,10 @@ def _svg(curves: Sequence[Curve]) -> str:
     for curve in curves:
         marker = 'o' if len(curve.steps) < 3 else None
         axes.plot(curve.steps, curve.values, label=curve.tag.rpartition('/')[2], linewidth=1.4, marker=marker)
-    axes.tick_params(colors=_GREY, labelsize=8)
-    axes.set_xlabel('step', color=_GREY, fontsize=8)
-    axes.grid(color=_GREY, alpha=0.25)
+    axes.tick_params(colors=charts.GREY, labelsize=8)
+    axes.set_xlabel('step', color=charts.GREY, fontsize=8)
+    axes.grid(color=charts.GREY, alpha=0.25)
     for spine in axes.spines.values():
-        spine.set_color(_GREY)
-    axes.legend(fontsize=8, labelcolor=_GREY, framealpha=0)
-    buffer = io.StringIO()
-    with matplotlib.rc_context({'svg.fonttype': 'none', 'svg.hashsalt': curves[0].tag}):
-        nothing = dict.fromkeys(('Creator', 'Date', 'Format', 'Type'))
-        figure.savefig(buffer, format='svg', transparent=True, metadata=nothing)
-    text = buffer.getvalue()
-    return text[text.index('<svg') :]
+        spine.set_color(charts.GREY)
+    axes.legend(fontsize=8, labelcolor=charts.GREY, framealpha=0)
+    return charts.svg(figure, curves[0].tag)

@@ -152,10 +152,10 @@ def judge(truth: Truth, found: predictions.Predictions) -> tally.Tally:
     Raises:
       errors.InputError: it has no prediction, or one of another size.
     """
-    panoptic = found.panoptic(truth.name)
+    panoptic = found.panoptic(truth.name) if found.has_panoptic else None
     classes = found.semantic(truth.name, panoptic)
     for form, pixels in {'panoptic': panoptic, 'semantic': classes}.items():
-        if pixels.shape != truth.panoptic.shape:
+        if pixels is not None and pixels.shape != truth.panoptic.shape:
             raise errors.InputError(
                 f'the {form} prediction of {truth.name} is {pixels.shape} (height, width), the ground truth '
                 f'{truth.panoptic.shape}; predict at the size of the image'

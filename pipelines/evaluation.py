@@ -24,8 +24,9 @@ def figures(counted: tally.Tally, spec: datasets.DatasetSpec, facts: Mapping[str
       facts: `evaluator` and what else goes in as it is.
 
     Returns:
-      That of `summaries.summary`, and besides `intervals`, `by_size` and `per_image`. Measures are per cent,
-      null where no class occurs.
+      That of `summaries.summary`, and besides `intervals`, `by_size`, `per_image` and `confusion`: pixels by
+      true class (row) and predicted class (column; the last one is none). Measures are per cent, null where
+      no class occurs.
 
     Raises:
       errors.InputError: there is no image, or one twice.
@@ -47,7 +48,16 @@ def figures(counted: tally.Tally, spec: datasets.DatasetSpec, facts: Mapping[str
         **summaries.summary(found, miou, ious, facts['evaluator'], len(images)),
         'intervals': _intervals(images, counted.panoptic.is_thing),
         'by_size': {name: _row(one) for name, one in zip(sizes.RANGES, counted.by_size, strict=True)},
-        'per_image': [{'image_id': image.name, **_row(image.panoptic)} for image in images],
+        'per_image': [
+            {'image_id': image.name, **_row(image.panoptic), 'miou': _image_miou(image.pixels)}
+            for image in images
+        ],
+        'confusion': {
+            'classes': [
+                spec.by_id[i].name if i in spec.by_id else '' for i in range(spec.labels.num_classes)
+            ],
+            'counts': counted.semantic.counts.tolist(),
+        },
     }
 
 
@@ -85,6 +95,13 @@ def _row(one: quality.PanopticQuality) -> dict[str, Any]:
     names = ('tp', 'fn', 'fp')
     counts = dict(zip(names, one.counts.sum(1).tolist(), strict=True))
     return {**{key: 100 * means[key] if means else None for key in _MEASURES}, **counts}
+
+
+def _image_miou(pixels: np.ndarray) -> float | None:
+    """Returns the mean IoU in per cent of one image, from its `class_pixels`."""
+    right, true, predicted = pixels
+    union = true + predicted - right
+    return float(100 * np.mean(right[union > 0] / union[union > 0])) if union.any() else None
 
 
 def _intervals(images: list[tally.Image], is_thing: np.ndarray) -> dict[str, Any]:

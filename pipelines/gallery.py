@@ -1,104 +1,136 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of a gallery: an image, its ground truth and its prediction, side by side."""
+"""A gallery of predictions: the worst, the best and some others, each in several pictures."""
 
 import dataclasses
-import json
-import os
 import pathlib
+import random
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from panpipe.model import datasets, errors, labels
+from panpipe.model import datasets, errors
 from panpipe.model.inputs import records
-from panpipe.pipelines import pictures, sources
+from panpipe.pipelines import error_maps, evaluate, overlays, pictures, predictions, sources, tally
 from panpipe.pipelines.formats import registry as formats
 from panpipe.pipelines.sources import entries
 
 _WIDTH = 640  # pixels: sharp at a third of a wide page, and still small
+_SEED = 0
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
-    """Holds three pictures as data URIs, and the classes to be seen in the maps."""
+class Card:
+    """Holds the pictures of one image as data URIs.
+
+    Attributes:
+      name: image id.
+      group: 'worst', 'best' or 'random'.
+      pq: panoptic quality of this image in per cent, None where it has no segment.
+      layers: data URI by what the picture shows.
+      classes: to be seen in the maps.
+    """
 
     name: str
-    image: str
-    truth: str
-    prediction: str
+    group: str
+    pq: float | None
+    layers: Mapping[str, str]
     classes: frozenset[int]
 
 
-def rows(
-    root: pathlib.Path, split: str, predictions: pathlib.Path, spec: datasets.DatasetSpec, number: int
-) -> list[Row]:
-    """Makes rows for `number` predictions, evenly spread over the split in the order of image ids.
+@dataclasses.dataclass(frozen=True)
+class Gallery:
+    """Finds images with ground truth and a prediction, and draws them.
 
-    Args:
-      root: raw data set in its official layout.
-      split: for example 'val'.
-      predictions: folder with `panoptic.json` and `panoptic/*.png` in the COCO panoptic form.
+    Attributes:
       spec: the data set.
-      number: rows; fewer where there are fewer predictions.
-
-    Raises:
-      errors.InputError: there are no predictions, or none is of an image of this split.
+      found: the predictions.
+      images: where the images with ground truth are, by the name that predictions have.
     """
-    annotations = _annotations(predictions)
-    source, official_id = sources.module(spec), formats.FORMATS[formats.of(spec)].image_id
-    images = {official_id(entry.image_id): entry for entry in source.list_images(root, split, spec)}
-    both = sorted(set(annotations) & set(images))
-    if not both:
-        raise errors.InputError(
-            f'no prediction in {predictions} is of an image of split {split!r} in {root}; check --split'
+
+    spec: datasets.DatasetSpec
+    found: predictions.Predictions
+    images: Mapping[str, entries.ImageFile]
+
+    @classmethod
+    def open(
+        cls, root: pathlib.Path, split: str, folder: pathlib.Path, spec: datasets.DatasetSpec
+    ) -> 'Gallery':
+        """Lists the images of a split of a raw data set that have a prediction.
+
+        Raises:
+          errors.InputError: there are none.
+        """
+        found = predictions.read(str(folder), spec)
+        form = formats.FORMATS[formats.of(spec)]
+        named: dict[str, entries.ImageFile] = {}
+        for entry in sources.module(spec).list_images(str(root), split, spec):
+            official = {'image_id': form.image_id(entry.image_id), 'file_name': f'{entry.image_id}.png'}
+            if form.key(official) in found.names:
+                named[form.key(official)] = entry
+        if not named:
+            raise errors.InputError(
+                f'no prediction in {folder} is of an image of split {split!r} in {root}; check --split'
+            )
+        return cls(spec, found, named)
+
+    def judge(self, name: str) -> tally.Tally:
+        """Counts one image, as the evaluate job does."""
+        truth = evaluate.from_entry(self.images[name])
+        return evaluate.judge(evaluate.Truth(name, truth.panoptic), self.found)
+
+    def card(self, name: str, group: str, pq: float | None) -> Card:
+        """Draws one image."""
+        record = sources.module(self.spec).load(self.images[name])
+        truth = evaluate.from_entry(self.images[name]).panoptic
+        drawn = self._draw(records.decode_image(record.encoded, name), truth, self._prediction(name))
+        seen = frozenset(
+            int(i) for panoptic in drawn[1] for i in np.unique(self.spec.labels.decode(panoptic)[0])
         )
-    places = np.linspace(0, len(both) - 1, min(number, len(both))).round().astype(int)
-    return [_row(source.load(images[both[i]]), annotations[both[i]], predictions, spec) for i in places]
+        uris = {title: pictures.data_uri(picture) for title, picture in drawn[0].items()}
+        return Card(name, group, pq, uris, seen)
+
+    def _prediction(self, name: str) -> np.ndarray:
+        """Reads panoptic ids; without panoptic files each class is one segment."""
+        if self.found.has_panoptic:
+            return self.found.panoptic(name)
+        codec = self.spec.labels
+        classes = self.found.semantic(name, None)
+        return np.where(classes == codec.num_classes, codec.void, codec.encode(classes, 1)).astype(np.int32)
+
+    def _draw(
+        self, image: np.ndarray, truth: np.ndarray, prediction: np.ndarray
+    ) -> tuple[dict[str, np.ndarray], Sequence[np.ndarray]]:
+        wrong = error_maps.errors(truth, prediction, self.spec.labels)
+        small = pictures.fit(image, _WIDTH, is_label=False)
+        truth, prediction, wrong = (
+            pictures.fit(panoptic, _WIDTH, is_label=True) for panoptic in (truth, prediction, wrong)
+        )
+        layers = {
+            'image': small,
+            'prediction over image': overlays.picture(small, prediction, self.spec),
+            'ground truth': pictures.panoptic_picture(truth, self.spec),
+            'prediction': pictures.panoptic_picture(prediction, self.spec),
+            'errors': error_maps.picture(small, wrong),
+        }
+        return layers, (truth, prediction)
 
 
-def prediction(annotation: Mapping[str, Any], folder: pathlib.Path, spec: datasets.DatasetSpec) -> np.ndarray:
-    """Reads a predicted map in official form; its instances are numbered anew: int32 [height, width].
+def choose(quality: Mapping[str, float | None], number: int) -> list[tuple[str, str]]:
+    """Chooses images for a gallery: the worst third, the best third, and random ones.
 
     Args:
-      annotation: entry of `annotations` in panoptic.json.
-      folder: holds the PNG files.
-      spec: the data set; `category_id` is the official evaluator's class id.
+      quality: of each image, None where it has none.
+      number: images to choose, or fewer if there are fewer.
 
-    Raises:
-      errors.InputError: the PNG cannot be read or disagrees with the JSON, or the data set lacks a class.
+    Returns:
+      Pairs (image, group) without repetition: the worst, worst first; the best, best first; random ones.
     """
-    path = os.path.join(folder, annotation['file_name'])
-    found = tuple(labels.Segment(s['id'], s['category_id'], s['area']) for s in annotation['segments_info'])
-    strange = [s.category_id for s in found if s.category_id not in spec.from_official]
-    if strange:
-        raise errors.InputError(f'{path}: {spec.name} has no class {strange[0]}; check --dataset')
-    return entries.PanopticPng(path, found, entries.official_numbering(spec)).read()
-
-
-def _annotations(predictions: pathlib.Path) -> dict[str | int, dict[str, Any]]:
-    path = predictions / 'panoptic.json'
-    try:
-        content = json.loads(path.read_text())
-        return {entry['image_id']: entry for entry in content['annotations']}
-    except OSError as error:
-        raise errors.InputError(
-            f'cannot read {path}: {error.strerror}; --predictions is the folder that predict wrote'
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise errors.InputError(f'{path} is not a panoptic JSON ({error!r}); run predict again') from error
-
-
-def _row(
-    record: records.Record, annotation: Mapping[str, Any], folder: pathlib.Path, spec: datasets.DatasetSpec
-) -> Row:
-    image = records.decode_image(record.encoded, record.image_id)
-    maps: Sequence[np.ndarray] = [
-        pictures.fit(panoptic, _WIDTH, is_label=True)
-        for panoptic in (record.panoptic, prediction(annotation, folder / 'panoptic', spec))
-        if panoptic is not None
-    ]
-    drawn = [pictures.data_uri(pictures.panoptic_picture(panoptic, spec)) for panoptic in maps]
-    seen = frozenset(int(i) for panoptic in maps for i in np.unique(spec.labels.decode(panoptic)[0]))
-    photo = pictures.data_uri(pictures.fit(image, _WIDTH, is_label=False))
-    return Row(record.image_id, photo, drawn[0], drawn[-1], seen)
+    known = {name: value for name, value in quality.items() if value is not None}
+    judged = sorted(known, key=lambda name: (known[name], name))
+    share = min(number, len(quality)) // 3
+    # The random third takes what the others leave of the number.
+    worst, best = judged[:share], judged[::-1][:share]
+    chosen = {**dict.fromkeys(worst, 'worst'), **{name: 'best' for name in best if name not in worst}}
+    others = sorted(set(quality) - set(chosen))
+    drawn = random.Random(_SEED).sample(others, min(number - len(chosen), len(others)))
+    return [*chosen.items(), *((name, 'random') for name in sorted(drawn))]

@@ -1,20 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Average precision of instance files, by the official evaluators: cityscapesScripts and pycocotools."""
 
-import contextlib
 import importlib.metadata
-import io
 import json
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from pycocotools import coco as coco_format
-from pycocotools import cocoeval
 from pycocotools import mask as coco_mask
 
-from panpipe.model import errors
+from panpipe.model import average_precision, errors
 from panpipe.pipelines import evaluators, truths
 from panpipe.pipelines.formats import png, segments
 
@@ -103,14 +99,7 @@ def judge(truth: Mapping[str, Any], detections: Sequence[Mapping[str, Any]]) -> 
     Returns:
       Fractions: those of `_MEASURES` that are defined, and `ap` and `ap50` of each class by name.
     """
-    with contextlib.redirect_stdout(io.StringIO()):
-        loaded = coco_format.COCO()
-        loaded.dataset = dict(truth)
-        loaded.createIndex()
-        evaluation = cocoeval.COCOeval(loaded, loaded.loadRes(list(detections)), 'segm')
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
+    evaluation = average_precision.judge(truth, detections)
     # -1 stands for what is not defined.
     whole = {key: float(value) for key, value in zip(_MEASURES, evaluation.stats, strict=False) if value >= 0}
     names = {category['id']: category['name'] for category in truth['categories']}

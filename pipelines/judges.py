@@ -42,7 +42,8 @@ def cityscapes(
     Raises:
       errors.InputError: files are missing or do not fit each other.
     """
-    truth = truths.cityscapes(root, split, scratch, python)
+    classes = None if has_panoptic(predictions) else truths.cityscapes_classes(root, split)
+    truth = classes or truths.cityscapes(root, split, scratch, python)
     names = [str(entry['image_id']) for entry in truth.annotations]
     facts: dict[str, Any] = {}
     own: dict[str, Any] = {}

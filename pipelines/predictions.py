@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads official prediction files back: `panoptic.json`, `panoptic/*.png` and, if any, `semantic/*.png`."""
+"""Reads official prediction files back: `panoptic.json` with `panoptic/*.png`, `semantic/*.png`, or both.
+
+Those of a model that does not tell things apart are `semantic/*.png` alone.
+"""
 
 import dataclasses
 import json
 import operator
-from collections.abc import Mapping
+import pathlib
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,14 +27,16 @@ class Predictions:
     Attributes:
       folder: holds the files that `panpipe predict` writes.
       spec: the data set.
-      annotations: entry of `panoptic.json` by image.
-      has_semantic: the folder has label-id PNGs besides.
+      annotations: entry of `panoptic.json` by image; empty entries without that file.
+      has_semantic: the folder has PNGs of class ids.
+      has_panoptic: it has panoptic files.
     """
 
     folder: str
     spec: datasets.DatasetSpec
     annotations: Mapping[str, Mapping[str, Any]]
     has_semantic: bool
+    has_panoptic: bool = True
 
     def panoptic(self, name: str) -> np.ndarray:
         """Returns panoptic ids, int32 [height, width]; the segments of a class count from 1, stuff too.
@@ -57,20 +63,25 @@ class Predictions:
             )
         return entries.PanopticPng(path, found, _numbering(self.spec), has_areas=False).read()
 
-    def semantic(self, name: str, panoptic: np.ndarray) -> np.ndarray:
+    @property
+    def names(self) -> Collection[str]:
+        """Images that have a prediction."""
+        return self.annotations.keys()
+
+    def semantic(self, name: str, panoptic: np.ndarray | None) -> np.ndarray:
         """Returns class ids, int32 [height, width], `num_classes` where no class is predicted.
 
-        They are those of the label-id PNG where the folder has such, else those of the panoptic map.
+        They are those of the class-id PNG where the folder has such, else those of the panoptic map.
 
         Raises:
           errors.InputError: the PNG is missing or damaged.
         """
         codec = self.spec.labels
-        if not self.has_semantic:
+        if panoptic is not None and not self.has_semantic:
             classes = codec.decode(panoptic)[0]
             return np.where(classes == codec.ignore_label, codec.num_classes, classes)
         path = files.join(self.folder, 'semantic', f'{name}.png')
-        table = np.full(256, codec.num_classes, np.int32)
+        table = np.full(2**16, codec.num_classes, np.int32)
         for category in self.spec.categories:
             table[category.official_id] = category.id
         return table[images.pixels(files.read(path), ('L',), path)]
@@ -83,6 +94,10 @@ def read(folder: str, spec: datasets.DatasetSpec) -> Predictions:
       errors.InputError: the file is missing or of another form, or lists an image twice.
     """
     path = files.join(folder, DOCUMENT)
+    classes = files.find(folder, 'semantic/*.png')
+    if classes and not files.exists(path):
+        names = (pathlib.PurePath(file).stem for file in classes)
+        return Predictions(folder, spec, {name: {} for name in names}, has_semantic=True, has_panoptic=False)
     key = registry.FORMATS[registry.of(spec)].key
     by_image: dict[str, Mapping[str, Any]] = {}
     try:
@@ -101,8 +116,7 @@ def read(folder: str, spec: datasets.DatasetSpec) -> Predictions:
             f'{path} is not a panoptic JSON file of the COCO form ({type(error).__name__}: {error}); '
             'run `panpipe predict` again'
         ) from error
-    has_semantic = registry.of(spec) == 'cityscapes' and bool(files.find(folder, 'semantic/*.png'))
-    return Predictions(folder, spec, by_image, has_semantic)
+    return Predictions(folder, spec, by_image, registry.of(spec) == 'cityscapes' and bool(classes))
 
 
 def _numbering(spec: datasets.DatasetSpec) -> entries.Numbering:

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes one self-contained HTML page: official numbers, pictures, classes, curves, configuration."""
+"""Makes one self-contained HTML page: numbers, pictures, classes, confusions, curves, configuration.
+
+The page needs no network. Our own evaluation (intervals, sizes, quality of images) comes from --evaluation,
+or made here.
+"""
 
 import argparse
 import functools
+import hashlib
 import importlib.metadata
 import importlib.resources
 import json
@@ -13,9 +18,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jinja2
+import numpy as np
 
-from panpipe.model import datasets, errors, jobs
-from panpipe.pipelines import curves, gallery
+from panpipe.model import datasets, errors, jobs, progress
+from panpipe.pipelines import charts, curves, error_maps, evaluation, gallery, tally
 
 _EXAMPLES = (
     'panpipe report --dataset cityscapes_panoptic --ground_truth RAW --predictions build/predictions '
@@ -25,6 +31,8 @@ _EXAMPLES = (
 )
 _PACKAGES = ('panpipe', 'tensorflow', 'keras', 'apache-beam', 'tensorflow-transform', 'kfp', 'numpy')
 _MEASURES = {'pq': 'PQ', 'sq': 'SQ', 'rq': 'RQ', 'iou': 'IoU'}
+_TILES = (('pq', 'all'), ('sq', 'all'), ('rq', 'all'), ('pq', 'things'), ('pq', 'stuff'))
+_GROUPS = ('worst', 'best', 'random')
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,10 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--split', default='val', help='of the predicted images (%(default)s)')
     parser.add_argument('--predictions', required=True, type=pathlib.Path, help='folder that predict wrote')
     parser.add_argument('--score', type=pathlib.Path, help='file that score wrote')
+    parser.add_argument('--evaluation', type=pathlib.Path, help='file that evaluate wrote')
+    parser.add_argument('--records', type=pathlib.Path, help='folder that convert wrote, to name the data')
     parser.add_argument('--run_dir', type=pathlib.Path, help='folder of the training run, for its curves')
     parser.add_argument('--statistics', type=pathlib.Path, help='statistics.json of the training records')
     parser.add_argument('--config', type=pathlib.Path, help='experiment to show, a .textproto file')
-    parser.add_argument('--pictures', type=int, default=6, help='rows of the gallery (%(default)s)')
+    parser.add_argument('--pictures', type=int, default=12, help='images of the gallery (%(default)s)')
     parser.add_argument('--output', required=True, type=pathlib.Path, help='HTML file to write')
     return jobs.run('report', functools.partial(_write, parser.parse_args(argv)))
 
@@ -52,17 +62,51 @@ def render(facts: Mapping[str, Any]) -> str:
     return environment.from_string(text).render(facts)
 
 
-def tiles(score: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Lists the numbers at the top of the page from the content of a score file, in per cent."""
+def tiles(score: Mapping[str, Any], evaluated: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Lists the numbers at the top of the page, in per cent.
+
+    Args:
+      score: content of a score file; where it is empty our own numbers stand in its place.
+      evaluated: content of an evaluation file, for intervals.
+    """
+    intervals = evaluated['intervals']
+    source = score or evaluated
     found = []
-    for measure, group in (('pq', 'all'), ('sq', 'all'), ('rq', 'all'), ('pq', 'things'), ('pq', 'stuff')):
-        value = score.get(measure, {}).get(group)
+    for measure, group in _TILES:
+        value = source.get(measure, {}).get(group)
         if value is not None:
             name = measure.upper() + ('' if group == 'all' else f' {group}')
-            found.append({'name': name, 'value': f'{value:.1f}', 'note': 'per cent'})
-    if score.get('miou') is not None:
-        found.append({'name': 'mIoU', 'value': f'{score["miou"]:.1f}', 'note': 'per cent'})
+            interval = intervals['pq'].get(group) if measure == 'pq' else None
+            found.append({'name': name, 'value': f'{value:.1f}', 'note': _note(interval, intervals['level'])})
+    if source.get('miou') is not None:
+        note = _note(intervals['miou'], intervals['level'])
+        found.append({'name': 'mIoU', 'value': f'{source["miou"]:.1f}', 'note': note})
+    for key, name in (('ap', 'AP'), ('ap50', 'AP 50')):
+        value = (score.get('instance') or {}).get(key)
+        if value is not None:
+            found.append({'name': name, 'value': f'{value:.1f}', 'note': 'per cent, masks'})
     return found
+
+
+def comparison(score: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Lists official numbers with our own of the same files, in per cent."""
+    rows = []
+    for measure in ('pq', 'sq', 'rq'):
+        for group, own in score.get('ours', {}).get(measure, {}).items():
+            difference = score['difference'][measure][group]
+            rows.append(_compared(f'{measure.upper()} {group}', score[measure][group], own, difference))
+    own = score.get('ours', {}).get('miou')
+    if own is not None:
+        rows.append(_compared('mIoU', score['miou'], own, score['difference']['miou']))
+    return rows
+
+
+def _compared(name: str, official: float, own: float, difference: float) -> dict[str, Any]:
+    return {'name': name, 'official': official, 'own': own, 'difference': difference}
+
+
+def _note(interval: Sequence[float] | None, level: int) -> str:
+    return 'per cent' if interval is None else f'{interval[0]:.1f} to {interval[1]:.1f} ({level} %)'
 
 
 def _write(arguments: argparse.Namespace) -> None:
@@ -79,27 +123,70 @@ def _write(arguments: argparse.Namespace) -> None:
 
 def _facts(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> dict[str, Any]:
     score = _read_json(arguments.score)
-    rows = gallery.rows(
-        arguments.ground_truth, arguments.split, arguments.predictions, spec, arguments.pictures
-    )
+    shown = gallery.Gallery.open(arguments.ground_truth, arguments.split, arguments.predictions, spec)
+    evaluated = _read_json(arguments.evaluation) or _evaluate(shown)
+    per_image = {image['image_id']: image for image in evaluated['per_image']}
+    measure = 'pq' if any(image['pq'] is not None for image in per_image.values()) else 'miou'
+    worth = {name: per_image.get(name, {}).get(measure) for name in shown.images}
+    cards = [
+        shown.card(name, group, worth[name]) for name, group in gallery.choose(worth, arguments.pictures)
+    ]
     scalars = curves.read(arguments.run_dir) if arguments.run_dir else []
     seconds, speed = curves.duration(scalars)
-    seen = frozenset[int]().union(*(row.classes for row in rows))
+    seen = frozenset[int]().union(*(card.classes for card in cards))
     return {
         'title': f'Panoptic segmentation of {spec.name}',
-        'subtitle': f'Split {arguments.split}' + (f'; judged by {score["evaluator"]}' if score else ''),
-        'tiles': tiles(score),
-        'rows': rows,
+        'subtitle': f'Split {arguments.split}, {len(shown.images)} images'
+        + (f'; judged by {score["evaluator"]}' if score else '; judged by panpipe'),
+        'tiles': tiles(score, evaluated),
+        'comparison': comparison(score),
+        'measure': measure.upper().replace('MIOU', 'mIoU'),
+        'cards': cards,
+        'groups': {name: [card for card in cards if card.group == name] for name in _GROUPS},
         'legend': [category for category in spec.categories if category.id in seen],
+        'error_legend': {
+            name: tuple(error_maps.COLORS[error].tolist()) for error, name in error_maps.NAMES.items()
+        },
+        'sizes': {name: row for name, row in evaluated['by_size'].items() if row['pq'] is not None},
         'measures': list(_MEASURES.values()),
-        'classes': _classes(score, spec),
+        'bar': list(_MEASURES).index('pq' if measure == 'pq' else 'iou'),
+        'classes': _classes(score or evaluated, spec),
+        'pictured': {
+            category.name: next((card.name for card in cards if category.id in card.classes), '')
+            for category in spec.categories
+        },
+        'confusion': _confusion(evaluated.get('confusion')),
         'plots': curves.plots(scalars),
         'training': f'{seconds:.0f} s between first and last summary, {speed:.2f} steps a second',
         'statistics': _read_json(arguments.statistics),
         'config': _read(arguments.config),
         'config_name': arguments.config.name if arguments.config else '',
+        'data': _data(arguments.records),
         'versions': _versions(),
     }
+
+
+def _evaluate(shown: gallery.Gallery) -> dict[str, Any]:
+    """Evaluates all images here, as the evaluate job does."""
+    total = tally.Tally.zero(shown.spec.labels)
+    with progress.bar('report', len(shown.images)) as advance:
+        for number, name in enumerate(shown.images, 1):
+            total += shown.judge(name)
+            advance(number, '')
+    return evaluation.figures(total, shown.spec, {'evaluator': 'panpipe'})
+
+
+def _confusion(counted: Mapping[str, Any] | None) -> str:
+    """Draws the matrix of an evaluation, or nothing of one from before there was any."""
+    return charts.confusion(np.array(counted['counts']), counted['classes']) if counted else ''
+
+
+def _data(records: pathlib.Path | None) -> dict[str, Any]:
+    """Names the records that were trained on: a digest of their manifest, and what it says of splits."""
+    if records is None:
+        return {}
+    text = _read(records / 'manifest.json')
+    return {'digest': hashlib.sha256(text.encode()).hexdigest(), 'manifest': json.loads(text)}
 
 
 def _classes(score: Mapping[str, Any], spec: datasets.DatasetSpec) -> list[dict[str, Any]]:

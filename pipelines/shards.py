@@ -117,6 +117,7 @@ def publish(staging: str, output: str, planned: Sequence[Shard], facts: Mapping[
             'images': sum(len(shard.entries) for shard in planned if shard.split == split),
             'shards': [shard.name for shard in planned if shard.split == split],
             'label_format': facts['label_format'],
+            'has_instances': facts['has_instances'],
         }
         for split in splits
     }

@@ -53,7 +53,7 @@ class Tally:
         cls,
         name: str,
         ground_truth: np.ndarray,
-        prediction: np.ndarray,
+        prediction: np.ndarray | None,
         classes: np.ndarray,
         labels: label_specs.LabelSpec,
     ) -> Self:
@@ -62,14 +62,18 @@ class Tally:
         Args:
           name: image id.
           ground_truth: integer [height, width], panoptic ids with crowd as instance 0 of a thing class.
-          prediction: integer [height, width], panoptic ids.
+          prediction: integer [height, width], panoptic ids; None of a model that does not tell things apart.
           classes: integer [height, width], predicted class ids.
           labels: what the ids mean.
         """
-        panoptic = quality.PanopticQuality.from_maps(ground_truth, prediction, labels)
         semantic = quality.ConfusionMatrix.from_maps(labels.decode(ground_truth)[0], classes, labels)
-        image = Image(name, panoptic, resampling.class_pixels(semantic))
-        return cls(panoptic, semantic, sizes.from_maps(ground_truth, prediction, labels), (image,))
+        pixels = resampling.class_pixels(semantic)
+        if prediction is None:
+            nothing = cls.zero(labels)
+            return cls(nothing.panoptic, semantic, nothing.by_size, (Image(name, nothing.panoptic, pixels),))
+        panoptic = quality.PanopticQuality.from_maps(ground_truth, prediction, labels)
+        by_size = sizes.from_maps(ground_truth, prediction, labels)
+        return cls(panoptic, semantic, by_size, (Image(name, panoptic, pixels),))
 
     def __add__(self, other: Self) -> Self:
         """Joins the counts of two sets of images of one data set."""

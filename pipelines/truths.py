@@ -13,6 +13,7 @@ from panpipe.model import datasets, errors, labels, quality
 from panpipe.pipelines import evaluators
 from panpipe.pipelines.formats import png, segments
 
+_LABEL_IDS = '_gtFine_labelIds.png'
 _CITYSCAPES = datasets.SPECS['cityscapes_panoptic']
 _COCO_FORMS = ('annotations/panoptic_{}2017.json', 'annotations/panoptic_{}.json', 'ade20k_panoptic_{}.json')
 
@@ -82,15 +83,28 @@ def cityscapes(root: pathlib.Path, split: str, scratch: pathlib.Path, python: st
     )
 
 
+def cityscapes_classes(root: pathlib.Path, split: str) -> Panoptic | None:
+    """Lists the images that have a label-id PNG, as annotations without segments; None where none has one."""
+    found = _label_ids(root, split)
+    entries = [
+        {'image_id': name, 'file_name': path.name, 'segments_info': []} for name, path in found.items()
+    ]
+    return Panoptic(root / 'gtFine', root / 'gtFine', {'annotations': entries}) if entries else None
+
+
+def _label_ids(root: pathlib.Path, split: str) -> dict[str, pathlib.Path]:
+    paths = sorted(root.glob(f'gtFine/{split}/*/*{_LABEL_IDS}'))
+    return {path.name.removesuffix(_LABEL_IDS): path for path in paths}
+
+
 def label_id_files(truth: Panoptic, root: pathlib.Path, split: str, scratch: pathlib.Path) -> Iterator[str]:
     """Names the label-id PNG of each annotation, and makes those in `scratch` that were not downloaded."""
-    suffix = '_gtFine_labelIds.png'
-    found = {path.name.removesuffix(suffix): path for path in root.glob(f'gtFine/{split}/*/*{suffix}')}
+    found = _label_ids(root, split)
     class_of = {number: number for number in _CITYSCAPES.from_official}
     for entry in truth.annotations:
         path = found.get(entry['image_id'])
         if path is None:
-            path = scratch / f'{entry["image_id"]}{suffix}'
+            path = scratch / f'{entry["image_id"]}{_LABEL_IDS}'
             png.save(str(path), truth.classes(entry, class_of, _CITYSCAPES.official_void).astype(np.uint8))
         yield str(path)
 

@@ -11,6 +11,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 ROOMS = ('model', 'pipelines', 'components', 'custom_ops')
 CORE = (
+    'panpipe.model.average_precision',
     'panpipe.model.completion',
     'panpipe.model.config',
     'panpipe.model.constraints',
@@ -18,6 +19,7 @@ CORE = (
     'panpipe.model.errors',
     'panpipe.model.jobs',
     'panpipe.model.labels',
+    'panpipe.model.masks',
     'panpipe.model.progress',
     'panpipe.model.quality',
     'panpipe.model.schema',
@@ -43,7 +45,8 @@ LAYERS = (
         for name in ('network', 'build', 'checkpoints', 'solver', 'averages', 'inference')
     ),
     tuple(
-        f'panpipe.model.{name}' for name in ('trainer', 'training', 'rundir', 'train', 'evaluate', 'export')
+        f'panpipe.model.{name}'
+        for name in ('trainer', 'training', 'rundir', 'train', 'tpu', 'evaluate', 'export')
     ),
 )
 RECORDS = ('panpipe.model.inputs.records',)

@@ -28,6 +28,24 @@ def _losses(experiment: schema.Experiment) -> Iterator[str]:
             )
 
 
+def _branches(experiment: schema.Experiment) -> Iterator[str]:
+    model, path = experiment.model_options, 'trainer_options.loss_options'
+    losses = experiment.trainer_options.loss_options
+    has_network = model.panoptic_deeplab or model.deeplab_v3 or model.deeplab_v3_plus
+    is_semantic_only = bool(has_network) and not model.has_instances
+    for name in ('center_loss', 'regression_loss'):
+        if is_semantic_only and getattr(losses, name) is not None:
+            yield (
+                f'{path}.{name} is set, but the network has no instance branch; take it away, for example '
+                f'with --set {path}.{name}='
+            )
+    if experiment.train_dataset_options.file_pattern and losses == schema.LossOptions():
+        yield (
+            f'{path} holds no loss to train with; set at least '
+            f'{path}.semantic_loss.name=softmax_cross_entropy'
+        )
+
+
 def _training(experiment: schema.Experiment) -> Iterator[str]:
     trainer = experiment.trainer_options
     solver, path = trainer.solver_options, 'trainer_options.solver_options'
@@ -94,5 +112,5 @@ def _advise_losses(experiment: schema.Experiment) -> Iterator[str]:
                 yield f'trainer_options.loss_options.{name} is absent: its head stays untrained; add it'
 
 
-RULES = (_losses, _training, _own, _evaluator)
+RULES = (_losses, _branches, _training, _own, _evaluator)
 ADVICE = (_advise_training, _advise_losses)

@@ -13,10 +13,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from pycocotools import mask as coco_mask
-
-from panpipe.model import datasets
+from panpipe.model import datasets, masks
 from panpipe.pipelines.formats import maps as formats_maps
 from panpipe.pipelines.formats import png, segments
 
@@ -65,19 +62,17 @@ def instances(maps: formats_maps.Maps, spec: datasets.DatasetSpec) -> list[dict[
 
     A box is left out on purpose: `COCO.loadRes` would take it, and not the mask, for what was detected.
     """
-    found = []
-    for panoptic_id, score in formats_maps.things(maps):
-        encoded = coco_mask.encode(np.asfortranarray(maps.panoptic == panoptic_id, np.uint8))
-        category = spec.by_id[panoptic_id // spec.labels.label_divisor]
-        found.append(
-            {
-                'image_id': image_id(maps.name),
-                'category_id': category.official_id,
-                'segmentation': {'size': list(encoded['size']), 'counts': encoded['counts'].decode()},
-                'score': score,
-            }
-        )
-    return found
+    scores = maps.scores or {}
+    coded = masks.encode(maps.panoptic, scores)
+    return [
+        {
+            'image_id': image_id(maps.name),
+            'category_id': spec.by_id[panoptic_id // spec.labels.label_divisor].official_id,
+            'segmentation': {'size': rle['size'], 'counts': rle['counts'].decode()},
+            'score': scores[panoptic_id],
+        }
+        for panoptic_id, rle in sorted(coded.items(), key=lambda pair: (-scores[pair[0]], pair[0]))
+    ]
 
 
 def documents(notes: Sequence[formats_maps.Note], spec: datasets.DatasetSpec) -> dict[str, Any]:

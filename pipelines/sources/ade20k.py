@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """ADE20K panoptic, as Mask2Former's `prepare_ade20k_pan_seg.py` leaves it.
 
-`images/training/*.jpg`, `ade20k_panoptic_train.json` and the folder of PNGs beside it.
+`images/training/*.jpg`, `ade20k_panoptic_train.json` and the folder of PNGs beside it. Where things are not
+told apart, `annotations/training/*.png` of the scene parsing challenge (2016) hold the class of each pixel.
 """
 
 import dataclasses
+import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from panpipe.model import datasets, errors
@@ -24,8 +26,9 @@ def list_images(
     *,
     with_labels: bool = True,
     treat_crowd_as_ignore: bool = False,
+    semantic_only: bool = False,
 ) -> list[entries.ImageFile]:
-    """Lists the images of a split, sorted by path, with their annotations.
+    """Lists the images of a split, sorted by path, with their annotations, classes alone if `semantic_only`.
 
     Raises:
       errors.InputError: the folder is not laid out so, a file is missing, or the JSON file is wrong.
@@ -41,6 +44,8 @@ def list_images(
         )
     if not with_labels:
         return found
+    if semantic_only:
+        return _with_semantic_ids(found, root, folder, spec)
     path = files.join(root, f'ade20k_panoptic_{split}.json')
     if not files.exists(path):
         raise errors.InputError(f"{path} is missing; make it with Mask2Former's prepare_ade20k_pan_seg.py")
@@ -48,6 +53,21 @@ def list_images(
     classes = {**numbering.class_ids, spec.official_void: spec.labels.ignore_label}
     numbering = dataclasses.replace(numbering, class_ids=classes)
     return annotations.join(found, path, _image_id, numbering, has_areas=False)
+
+
+def _with_semantic_ids(
+    found: Sequence[entries.ImageFile], root: str, folder: str, spec: datasets.DatasetSpec
+) -> list[entries.ImageFile]:
+    pattern = f'{folder.replace("images", "annotations", 1)}/*.png'
+    maps = files.find(root, pattern)
+    if not maps:
+        raise errors.InputError(f'{root} has images but no {pattern}; unpack ADEChallengeData2016.zip there')
+    # The challenge numbers classes from 1 as we do, with 0 for void.
+    numbering = entries.Numbering({i: i for i in spec.by_id}, spec.labels)
+    label = functools.partial(
+        entries.SemanticIds, numbering=numbering, void=frozenset({spec.labels.ignore_label})
+    )
+    return annotations.join_maps(found, maps, '.png', label)
 
 
 def _image_id(annotation: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 """Reads panoptic JSON files of the COCO form, and joins them with the images."""
 
 import collections
+import dataclasses
 import json
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
@@ -102,6 +103,33 @@ def join(
         label = entries.PanopticPng(png, segments, numbering, has_areas)
         joined.append(entries.ImageFile(entry.image_id, entry.path, entry.format, label))
     return joined
+
+
+def join_maps(
+    found: Sequence[entries.ImageFile],
+    paths: Sequence[str],
+    suffix: str,
+    label: Callable[[str], entries.InstanceIds | entries.SemanticIds],
+) -> list[entries.ImageFile]:
+    """Adds to images the label maps that are called as they are, but for `suffix`.
+
+    Args:
+      found: the images.
+      paths: of label maps, at least one; those of other images are left alone.
+      suffix: what follows the image id in their names, with the ending.
+      label: makes the annotation from a path.
+
+    Raises:
+      errors.InputError: an image has no label map.
+    """
+    by_image = {posixpath.basename(path).removesuffix(suffix): path for path in paths}
+    missing = [entry for entry in found if entry.image_id not in by_image]
+    if missing:
+        raise errors.InputError(
+            f'{len(missing)} of {len(found)} images have no {missing[0].image_id}{suffix} '
+            f'(beside {paths[0]}); unpack all of the annotations, or take those images away'
+        )
+    return [dataclasses.replace(entry, label=label(by_image[entry.image_id])) for entry in found]
 
 
 def _segments(annotation: Mapping[str, Any]) -> tuple[labels.Segment, ...]:

@@ -2,10 +2,12 @@
 """The official Cityscapes layout: `leftImg8bit` and `gtFine`, as downloaded.
 
 The annotation of an image is its `*_gtFine_instanceIds.png`; where there are none, the output of
-cityscapesScripts' csCreatePanopticImgs, with train ids or with label ids. Both say the same.
+cityscapesScripts' csCreatePanopticImgs, with train ids or with label ids. Both say the same. Where things are
+not told apart, it is `*_gtFine_labelIds.png`, or else `*_gtFine_labelTrainIds.png`.
 """
 
 import dataclasses
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,6 +19,10 @@ load = entries.load
 
 _IMAGE_SUFFIX = '_leftImg8bit'
 _LABEL_SUFFIX = '_gtFine_instanceIds.png'
+_SEMANTIC_SUFFIXES = ('_gtFine_labelIds.png', '_gtFine_labelTrainIds.png')
+# Labels that are not evaluated; a license plate is -1, which 8 bits hold as 255.
+_VOID_LABELS = frozenset((*range(34), 255))
+_VOID_TRAIN_ID = 255
 _LAYOUT = 'leftImg8bit/SPLIT/CITY/*_leftImg8bit.png with gtFine/SPLIT/CITY/*_gtFine_instanceIds.png'
 
 
@@ -27,8 +33,11 @@ def list_images(
     *,
     with_labels: bool = True,
     treat_crowd_as_ignore: bool = False,
+    semantic_only: bool = False,
 ) -> list[entries.ImageFile]:
     """Lists the images of a split, sorted by path, with their annotations; 'test' has none.
+
+    With `semantic_only` those are classes alone, and instances are neither needed nor read.
 
     Raises:
       errors.InputError: the folder is not laid out so, or a file is missing.
@@ -41,43 +50,54 @@ def list_images(
     found = annotations.image_files(paths, lambda path: annotations.stem(path).removesuffix(_IMAGE_SUFFIX))
     if split == 'test' or not with_labels:
         return found
-    maps = files.find(root, f'gtFine/{split}/*/*{_LABEL_SUFFIX}')
     numbering = entries.official_numbering(spec, treat_crowd_as_ignore)
+    if semantic_only:
+        return _with_semantic_ids(found, root, split, numbering)
+    maps = files.find(root, f'gtFine/{split}/*/*{_LABEL_SUFFIX}')
     if maps:
-        return _with_instance_ids(found, maps, numbering)
+        label = functools.partial(entries.InstanceIds, numbering=numbering)
+        return annotations.join_maps(found, maps, _LABEL_SUFFIX, label)
     return _with_panoptic_pngs(found, root, split, numbering)
 
 
-def _with_instance_ids(
-    found: Sequence[entries.ImageFile], maps: Sequence[str], numbering: entries.Numbering
+def _with_semantic_ids(
+    found: Sequence[entries.ImageFile], root: str, split: str, numbering: entries.Numbering
 ) -> list[entries.ImageFile]:
-    by_image = {os.path.basename(path).removesuffix(_LABEL_SUFFIX): path for path in maps}
-    missing = [entry for entry in found if entry.image_id not in by_image]
-    if missing:
-        raise errors.InputError(
-            f'{len(missing)} of {len(found)} images have no {missing[0].image_id}{_LABEL_SUFFIX} '
-            f'(beside {maps[0]}); unpack all of gtFine, or take those images away'
-        )
-    return [
-        dataclasses.replace(entry, label=entries.InstanceIds(by_image[entry.image_id], numbering))
-        for entry in found
-    ]
+    forms = (
+        (numbering, _VOID_LABELS),
+        (_by_train_id(numbering), frozenset({_VOID_TRAIN_ID})),
+    )
+    for suffix, (classes, void) in zip(_SEMANTIC_SUFFIXES, forms, strict=True):
+        maps = files.find(root, f'gtFine/{split}/*/*{suffix}')
+        if maps:
+            label = functools.partial(entries.SemanticIds, numbering=classes, void=void)
+            return annotations.join_maps(found, maps, suffix, label)
+    wanted = ' or '.join(f'*{suffix}' for suffix in _SEMANTIC_SUFFIXES)
+    raise errors.InputError(
+        f'{root} has images but no classes of {split}: expected gtFine/{split}/CITY/{wanted}; '
+        'unpack gtFine_trainvaltest.zip there'
+    )
+
+
+def _by_train_id(numbering: entries.Numbering) -> entries.Numbering:
+    return dataclasses.replace(numbering, class_ids={i: i for i in numbering.class_ids.values()})
 
 
 def _with_panoptic_pngs(
     found: Sequence[entries.ImageFile], root: str, split: str, numbering: entries.Numbering
 ) -> list[entries.ImageFile]:
-    by_train_id = dataclasses.replace(numbering, class_ids={i: i for i in numbering.class_ids.values()})
     forms = {
-        files.join(root, 'gtFine', f'cityscapes_panoptic_{split}_trainId.json'): by_train_id,
+        files.join(root, 'gtFine', f'cityscapes_panoptic_{split}_trainId.json'): _by_train_id(numbering),
         files.join(root, 'gtFine', f'cityscapes_panoptic_{split}.json'): numbering,
     }
     for path, classes in forms.items():
         if files.exists(path):
             return annotations.join(found, path, _image_id, classes)
+    semantic = [s for s in _SEMANTIC_SUFFIXES if files.find(root, f'gtFine/{split}/*/*{s}')]
+    cure = f', or take the classes of *{semantic[0]} alone with --semantic_only' if semantic else ''
     raise errors.InputError(
         f'{root} has images but no annotations of {split}: expected gtFine/{split}/CITY/*{_LABEL_SUFFIX} or '
-        f'gtFine/cityscapes_panoptic_{split}_trainId.json; unpack gtFine_trainvaltest.zip there'
+        f'gtFine/cityscapes_panoptic_{split}_trainId.json; unpack gtFine_trainvaltest.zip there{cure}'
     )
 
 

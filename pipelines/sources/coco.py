@@ -2,8 +2,11 @@
 """The official COCO panoptic layout, which custom data sets may use too.
 
 `train2017/*.jpg` (or `train/`), `annotations/panoptic_train2017.json` and the folder of PNGs beside it.
+Where things are not told apart, `annotations/semantic_train2017/*.png` hold the category id of each pixel, as
+panopticapi's `panoptic2semantic_segmentation.py` writes them.
 """
 
+import functools
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +16,8 @@ from panpipe.pipelines.sources import annotations, entries, files
 
 load = entries.load
 
+# Beside the number that the data set has for it.
+_VOID = 255
 _LAYOUT = 'SPLIT2017/*.jpg with annotations/panoptic_SPLIT2017.json and annotations/panoptic_SPLIT2017/*.png'
 
 
@@ -23,10 +28,11 @@ def list_images(
     *,
     with_labels: bool = True,
     treat_crowd_as_ignore: bool = False,
+    semantic_only: bool = False,
 ) -> list[entries.ImageFile]:
     """Lists the images of a split, sorted by path, with their annotations; 'test' has none.
 
-    Folders are called `train2017` or simply `train`.
+    Folders are called `train2017` or simply `train`. With `semantic_only` the annotations are classes alone.
 
     Raises:
       errors.InputError: the folder is not laid out so, a file is missing, or the JSON file is wrong.
@@ -41,13 +47,28 @@ def list_images(
         raise errors.InputError(_nothing(root, split))
     if split == 'test' or not with_labels:
         return found
+    numbering = entries.official_numbering(spec, treat_crowd_as_ignore)
+    if semantic_only:
+        label = functools.partial(
+            entries.SemanticIds, numbering=numbering, void=frozenset((spec.official_void, _VOID))
+        )
+        return annotations.join_maps(found, _semantic_maps(root, name), '.png', label)
     path = files.join(root, 'annotations', f'panoptic_{name}.json')
     if not files.exists(path):
         raise errors.InputError(
             f'{path} is missing; unpack panoptic_annotations_trainval2017.zip, and the archives in it, there'
         )
-    numbering = entries.official_numbering(spec, treat_crowd_as_ignore)
     return annotations.join(found, path, _image_id, numbering)
+
+
+def _semantic_maps(root: str, name: str) -> list[str]:
+    found = files.find(root, f'annotations/semantic_{name}/*.png')
+    if not found:
+        raise errors.InputError(
+            f'{root}/annotations/semantic_{name} has no *.png with the category id of each pixel; put them '
+            "there, panopticapi's panoptic2semantic_segmentation.py makes them"
+        )
+    return found
 
 
 def _image_id(annotation: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from panpipe.pipelines.sources import files, images
 # Cityscapes writes an instance as label id * 1000 + number, in 16 bits.
 _INSTANCE_BASE = 1000
 _ID_LIMIT = 65536
+_UNKNOWN = -1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,9 +123,7 @@ class InstanceIds:
         Raises:
           errors.InputError: the PNG is damaged.
         """
-        ids = images.pixels(files.read(self.path), ('I;16', 'I', 'L'), self.path)
-        if ids.max(initial=0) >= _ID_LIMIT or ids.min(initial=0) < 0:
-            raise errors.InputError(f'{self.path} holds ids outside 0 .. {_ID_LIMIT - 1}; fetch it again')
+        ids = _read_ids(self.path, ('I;16', 'I', 'L'))
         segments = [self._segment(number, area) for number, area in _areas(ids).items()]
         known = [segment for segment in segments if segment.category_id in self.numbering.class_ids]
         table = np.full(_ID_LIMIT, self.numbering.codec.void, np.int32)
@@ -136,6 +135,47 @@ class InstanceIds:
         label_id = number // _INSTANCE_BASE if is_single else number
         is_thing = self.numbering.class_ids.get(label_id) in self.numbering.codec.thing_ids
         return labels.Segment(number, label_id, area, is_thing and not is_single)
+
+
+@dataclasses.dataclass(frozen=True)
+class SemanticIds:
+    """Names a PNG that holds a class a pixel and tells no things apart.
+
+    Attributes:
+      path: of the PNG, grey or with a palette, whose indices count.
+      numbering: of its numbers.
+      void: numbers that stand for no class; any other that `numbering` does not list is an error.
+    """
+
+    path: str
+    numbering: Numbering
+    void: frozenset[int]
+
+    def read(self) -> np.ndarray:
+        """Returns panoptic ids with instance 0 everywhere, int32 [height, width].
+
+        Raises:
+          errors.InputError: the PNG is damaged, or holds a number that is neither a class nor void.
+        """
+        ids = _read_ids(self.path, ('L', 'P', 'I;16', 'I'))
+        table = np.full(_ID_LIMIT, _UNKNOWN, np.int32)
+        table[list(self.void)] = self.numbering.codec.void
+        for number, class_id in self.numbering.class_ids.items():
+            table[number] = self.numbering.codec.encode(class_id, 0)
+        panoptic = table.take(ids)
+        if panoptic.min(initial=0) == _UNKNOWN:
+            raise errors.InputError(
+                f'{self.path} holds the number {ids[panoptic == _UNKNOWN][0]}, which is no class of the data '
+                'set; correct the file or the --dataset'
+            )
+        return panoptic
+
+
+def _read_ids(path: str, modes: tuple[str, ...]) -> np.ndarray:
+    ids = images.pixels(files.read(path), modes, path)
+    if ids.max(initial=0) >= _ID_LIMIT or ids.min(initial=0) < 0:
+        raise errors.InputError(f'{path} holds ids outside 0 .. {_ID_LIMIT - 1}; fetch it again')
+    return ids
 
 
 def _areas(ids: np.ndarray) -> dict[int, int]:
@@ -161,7 +201,7 @@ class ImageFile:
     image_id: str
     path: str
     format: str
-    label: PanopticPng | InstanceIds | None = None
+    label: PanopticPng | InstanceIds | SemanticIds | None = None
 
 
 def official_numbering(spec: datasets.DatasetSpec, treat_crowd_as_ignore: bool = False) -> Numbering:

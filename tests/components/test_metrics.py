@@ -10,6 +10,7 @@ SCORE = {
     'pq': {'all': 60.0, 'things': 50.0, 'stuff': 70.0},
     'sq': {'all': 80.0, 'things': None},
     'miou': 71.0,
+    'instance': {'evaluator': 'i', 'ap': 30.0},
 }
 
 
@@ -21,14 +22,14 @@ def path(tmp_path):
 
 
 def test_official_figures_are_flat(path):
-    expected = {'pq': 60.0, 'pq_things': 50.0, 'pq_stuff': 70.0, 'sq': 80.0, 'miou': 71.0}
+    expected = {'pq': 60.0, 'pq_things': 50.0, 'pq_stuff': 70.0, 'sq': 80.0, 'miou': 71.0, 'ap': 30.0}
     assert metrics.official(path) == expected
 
 
 def test_tables_show_what_there_is(path):
     lines = metrics.markdown(path).splitlines()
     assert lines[2:4] == ['| all | 60.0 | 80.0 | – |', '| things | 50.0 | – | – |']
-    assert metrics.table(path).splitlines()[-2:] == ['mIoU      71.0', 'per cent, by e']
+    assert metrics.table(path).splitlines()[-3:] == ['mIoU      71.0', 'AP        30.0', 'per cent, by e']
 
 
 def test_evaluation_is_named_by_its_paths(tmp_path):

@@ -79,12 +79,35 @@ def test_skipped_parts_keep_their_values(network, saved):
 
 
 def test_the_report_counts_by_part():
-    report = checkpoints.Report(('encoder/a', 'encoder/b'), ('last/kernel',), ('encoder/c',))
-    assert [line.split() for line in report.table().splitlines()] == [
-        ['loaded', 'skipped', 'missing'],
-        ['encoder', '2', '0', '1'],
-        ['last', '0', '1', '0'],
+    report = checkpoints.Report(('encoder/a', 'encoder/b'), ('last/kernel',), (), ('encoder/d', 'other/e'))
+    lines = report.table().splitlines()
+    assert [line.split() for line in lines[:4]] == [
+        ['loaded', 'skipped', 'missing', 'unread'],
+        ['encoder', '2', '0', '0', '1'],
+        ['last', '0', '1', '0', '0'],
+        ['other', '0', '0', '0', '1'],
     ]
+    # Why, but only of what there is.
+    assert [line.split(':')[0] for line in lines[4:]] == ['skipped', 'unread']
+
+
+def test_what_a_network_does_not_have_is_unread(network, tmp_path):
+    """Such as the stacked decoder of DeepLab2's max_deeplab_l_backbone; the optimizer is another thing."""
+    parts = checkpoints.tree(network)
+    parts['encoder']._decoder = tf.Module()
+    parts['encoder']._decoder.kernel = tf.Variable(1.0)
+    optimizer = tf.train.Checkpoint(iter=tf.Variable(3))
+    prefix = tf.train.Checkpoint(**parts, optimizer=optimizer, global_step=tf.Variable(1)).save(
+        tmp_path / 'a'
+    )
+    report = checkpoints.restore(network, prefix)
+    assert report.unread == ('encoder/_decoder/kernel',)
+    assert len(report.loaded) == len(network.weights)
+    assert (
+        checkpoints.restore(network, prefix)
+        .table()
+        .endswith('unread: in the checkpoint, but not of this network')
+    )
 
 
 @pytest.mark.parametrize('root', ['encoder', 'backbone'])

@@ -205,6 +205,7 @@ def test_unknown_field_suggests_a_close_one():
             lambda e: e.trainer_options.loss_options.center_loss,
             config.SingleLossOptions('mse'),
         ),
+        ('model_options.panoptic_deeplab=', lambda e: e.model_options.panoptic_deeplab, None),
     ],
 )
 def test_override(entry, read, value):
@@ -227,6 +228,8 @@ def test_later_overrides_win():
         ('evaluator_options.add_flipped_images=yes', "'yes' is not true or false"),
         ('train_dataset_options.sigma=big', "'big' is not a number"),
         ('model_options.backbone=x', 'backbone has fields; set one of name, output_stride'),
+        ('model_options.backbone=', 'backbone has fields; set one of name, output_stride'),
+        ('model_options.panoptic_deeplab=x', 'panoptic_deeplab has fields'),
         ('model_options.panoptic_deeplab.low_level.feature_key=a', 'is a list of messages'),
         ('model_options.deeplab_v3.num_classes=19', 'sets deeplab_v3 and panoptic_deeplab; keep one'),
         ('train_dataset_options.crop_size=129,a', "'a' is not an integer"),
@@ -346,6 +349,29 @@ def test_projection_only_needs_no_rates():
 def test_disabled_instance_branch_needs_no_heads():
     text = EXAMPLE.replace('center_head', 'enable: false center_head').replace('output_channels: 1 ', '')
     config.check(config.loads(text))
+
+
+_WITHOUT_INSTANCES = (
+    ('model_options.panoptic_deeplab.instance.enable=false',),
+    ('model_options.panoptic_deeplab=', 'model_options.deeplab_v3.num_classes=19'),
+)
+
+
+@pytest.mark.usefixtures('variables')
+@pytest.mark.parametrize('entries', _WITHOUT_INSTANCES)
+def test_without_an_instance_branch_there_are_no_losses_of_instances(entries):
+    text = CITYSCAPES.read_text()
+    assert 'center_loss is set, but the network has no instance branch' in _refusal(text, *entries)
+    losses = [f'trainer_options.loss_options.{name}=' for name in ('center_loss', 'regression_loss')]
+    assert 'regression_loss is set, but' in _refusal(text, *entries, losses[0])
+    config.check(config.loads(text, overrides=[*entries, *losses]))
+
+
+@pytest.mark.usefixtures('variables')
+def test_records_to_train_with_need_a_loss():
+    losses = [f'trainer_options.loss_options.{name}_loss=' for name in ('semantic', 'center', 'regression')]
+    message = _refusal(CITYSCAPES.read_text(), *losses)
+    assert message.startswith('trainer_options.loss_options holds no loss to train with; set at least')
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_saved_model_equals_the_network(run, tmp_path):
     experiment = experiments.load('unused', 4, *VIEWS)
     placed, resized = pipeline.placement(experiment.eval_dataset_options)(image)
     options = experiment.evaluator_options
-    expected, _ = inference.predict(
+    expected, _, _ = inference.predict(
         network,
         tf.ensure_shape(placed, (33, 65, 3))[None],
         datasets.SPECS['cityscapes_panoptic'].labels,

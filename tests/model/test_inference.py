@@ -48,7 +48,7 @@ def _images(height=33, width=65, seed=0):
 
 def test_one_plain_view_is_the_network_itself():
     images = tf.constant(_images())
-    prediction, heads = inference.predict(_linear, images, SPEC, inference.Views(), POSTPROCESSING)
+    prediction, heads, _ = inference.predict(_linear, images, SPEC, inference.Views(), POSTPROCESSING)
     averaged, _ = inference.average(_linear, images, inference.Views())
     expected = upsample(_linear(images), 33, 65)
     for plain, view, wanted in zip(heads, averaged, expected, strict=True):
@@ -82,7 +82,7 @@ def test_classes_follow_the_averaged_probabilities():
 
     images, views = tf.zeros((1, 17, 17, 3)), inference.Views((1.0, 2.0))
     heads, probability = inference.average(network, images, views)
-    prediction, _ = inference.predict(network, images, SPEC, views, POSTPROCESSING)
+    prediction, _, _ = inference.predict(network, images, SPEC, views, POSTPROCESSING)
     assert heads.center_heatmap is None
     np.testing.assert_array_equal(prediction.semantic, tf.argmax(probability, -1))
     assert not np.array_equal(tf.argmax(heads.semantic_logits, -1), prediction.semantic)

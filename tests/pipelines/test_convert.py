@@ -138,6 +138,22 @@ def test_the_manifest_tells_what_is_there(raw, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*told, 'manifest.json', 'notes.txt'])
 
 
+def test_classes_alone(raw, tmp_path):
+    assert (
+        _convert(raw['cityscapes_panoptic'], tmp_path / 'whole', 'cityscapes_panoptic', '--num_shards=1') == 0
+    )
+    options = ['--num_shards=1', '--semantic_only']
+    assert _convert(raw['cityscapes_panoptic'], tmp_path / 'classes', 'cityscapes_panoptic', *options) == 0
+    name = 'val-00000-of-00001.tfrecord'
+    for whole, classes in zip(
+        _read(tmp_path / 'whole' / name), _read(tmp_path / 'classes' / name), strict=True
+    ):
+        assert (whole.panoptic % 1000).any()
+        np.testing.assert_array_equal(classes.panoptic, whole.panoptic // 1000 * 1000)
+    manifests = [json.loads((tmp_path / kind / 'manifest.json').read_text()) for kind in ('whole', 'classes')]
+    assert [manifest['splits']['val']['has_instances'] for manifest in manifests] == [True, False]
+
+
 def test_default_counts_of_shards():
     assert convert._DEFAULT_SHARDS['cityscapes'] == 10
     listed = [entries.ImageFile(str(i), f'{i}.png', 'png') for i in range(2975)]
@@ -171,6 +187,7 @@ def _one_line(capsys):
         (['--shards=3'], '--shards: neither an option of this job nor of Apache Beam'),
         (['--dataset=coco_panoptic'], 'looks like Cityscapes, not like COCO'),
         (['--splits=test'], 'has no images of test'),
+        (['--semantic_only', '--treat_crowd_as_ignore'], 'exclude each other'),
     ],
 )
 def test_mistakes_are_told_before_any_work(raw, options, message, tmp_path, capsys):

@@ -11,7 +11,7 @@ from tensorboard.util import tensor_util
 
 import synthetic
 from panpipe.model import datasets
-from panpipe.pipelines import curves, gallery, report, sources
+from panpipe.pipelines import curves, evaluate, gallery, report, sources
 
 DATASETS = ('cityscapes_panoptic', 'coco_panoptic')
 SCORE = {
@@ -53,12 +53,10 @@ STATISTICS = {
 
 
 def _predict_the_truth(root, spec, folder):
-    """Writes the ground truth of the validation split as a prediction; returns the maps."""
+    """Writes the ground truth of the validation split as a prediction."""
     source = sources.module(spec)
     named = {entry.image_id: source.load(entry).panoptic for entry in source.list_images(root, 'val', spec)}
     synthetic.write_predictions(folder, named, spec)
-    annotations = json.loads((folder / 'panoptic.json').read_text())['annotations']
-    return annotations, list(named.values())
 
 
 def _events(folder, values):
@@ -80,21 +78,12 @@ def scene(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp('report')
     spec = datasets.SPECS[request.param]
     root = synthetic.toy(folder, spec.name, images=6)
-    annotations, maps = _predict_the_truth(root, spec, folder / 'predictions')
-    return folder, root, spec, annotations, maps
-
-
-def test_predictions_are_read_as_they_were_written(scene):
-    folder, _, spec, annotations, maps = scene
-    for annotation, panoptic in zip(annotations, maps, strict=True):
-        read = gallery.prediction(annotation, folder / 'predictions' / 'panoptic', spec)
-        np.testing.assert_array_equal(spec.labels.decode(read)[0], spec.labels.decode(panoptic)[0])
-        pairs = np.unique(np.stack([read.ravel(), panoptic.ravel()]), axis=1)
-        assert pairs.shape[1] == len(np.unique(read)) == len(np.unique(panoptic))
+    _predict_the_truth(root, spec, folder / 'predictions')
+    return folder, root, spec
 
 
 def _run(scene, *more):
-    folder, root, spec, *_ = scene
+    folder, root, spec = scene
     given = [
         '--dataset',
         spec.name,
@@ -123,10 +112,10 @@ def test_page_is_whole_and_needs_nothing_else(scene):
     ]
     assert _run(scene, *extra, '--config', str(folder / 'c.textproto')) == 0
     page = (folder / 'report.html').read_text()
-    assert page.count('src="data:image/jpeg;base64,') == 3 * 2
+    assert page.count('src="data:image/jpeg;base64,') == 5 * 2
     assert not re.search(r'(src|href)="(?!data:|#)', page)
-    assert not re.search(r'url\((?!#)|@import|<script', page)
-    assert page.count('<svg') == 3
+    assert not re.search(r'url\((?!#)|@import|<script src', page)
+    assert page.count('<svg') == 4
     for text in (
         '61.2',
         '71.5',
@@ -146,15 +135,15 @@ def test_page_is_whole_and_needs_nothing_else(scene):
 def test_pictures_alone_make_a_page(scene):
     assert _run(scene, '--pictures', '1') == 0
     page = (scene[0] / 'report.html').read_text()
-    assert page.count('<img') == 3
-    assert '<svg' not in page
+    assert page.count('src="data:image/jpeg') == 5
+    assert page.count('<svg') == 1  # the confusion matrix
 
 
 @pytest.mark.parametrize(
     ('more', 'words'),
     [
         (['--split', 'test2'], 'test2'),
-        (['--predictions', 'nowhere'], '--predictions is the folder that predict wrote'),
+        (['--predictions', 'nowhere'], 'nowhere/panoptic.json'),
         (['--score', 'absent.json'], 'cannot read absent.json'),
         (['--pictures', '-1'], '--pictures is -1'),
     ],
@@ -174,3 +163,38 @@ def test_a_resumed_run_counts_the_later_value(tmp_path):
     (curve,) = curves.read(pathlib.Path(tmp_path))
     assert curve.steps == (1, 2, 3)
     assert curve.values == (7, 8, 3)
+
+
+def test_class_ids_alone_make_a_page(tmp_path):
+    spec = datasets.SPECS['coco_panoptic']
+    root = synthetic.toy(tmp_path, spec.name, images=6)
+    source = sources.module(spec)
+    named = {entry.image_id: source.load(entry).panoptic for entry in source.list_images(root, 'val', spec)}
+    synthetic.write_predictions(tmp_path / 'predictions', named, spec, has_instances=False)
+    assert _run((tmp_path, root, spec)) == 0
+    page = (tmp_path / 'report.html').read_text()
+    assert 'mIoU<b>100.0</b>' in page
+    assert 'PQ<b>' not in page
+
+
+def test_an_evaluation_that_was_made_before_says_the_same(scene, tmp_path):
+    folder, root, spec = scene
+    evaluation = tmp_path / 'evaluation.json'
+    arguments = ['--predictions', str(folder / 'predictions'), '--ground_truth', str(root)]
+    assert evaluate.main(['--dataset', spec.name, '--output', str(evaluation), *arguments]) == 0
+    pages = []
+    for more in ([], ['--evaluation', str(evaluation)]):
+        assert _run(scene, *more) == 0
+        pages.append((folder / 'report.html').read_text())
+    assert pages[0] == pages[1]
+
+
+def test_the_gallery_shows_the_worst_the_best_and_some_others():
+    quality = {f'{i}': float(i) for i in range(10)} | {'void': None}
+    chosen = gallery.choose(quality, 9)
+    assert chosen[:6] == [*((f'{i}', 'worst') for i in (0, 1, 2)), *((f'{i}', 'best') for i in (9, 8, 7))]
+    assert len({name for name, _ in chosen}) == 9
+    assert {group for _, group in chosen[6:]} == {'random'}
+    assert gallery.choose(quality, 9) == chosen
+    assert len(gallery.choose({'a': 1.0}, 12)) == 1
+    assert gallery.choose(quality, 0) == []

@@ -179,3 +179,61 @@ def test_a_truncated_label_is_told(root):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(errors.InputError, match=rf'{path.name} cannot be decoded'):
         _maps(root)
+
+
+def _without_instances(root):
+    """Leaves the maps of classes alone, and returns the classes that went with the instances."""
+    panoptic = _maps(root)
+    for path in (root / 'gtFine').iterdir():
+        if path.name.startswith('cityscapes_panoptic'):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in root.rglob('*_instanceIds.png'):
+        path.unlink()
+    return {image_id: ids // 1000 * 1000 for image_id, ids in panoptic.items()}
+
+
+def test_classes_alone_by_label_id_and_by_train_id(root):
+    expected = _without_instances(root)
+    by_label_id = _maps(root, semantic_only=True)
+    for path in root.rglob('*_labelIds.png'):
+        path.unlink()
+    by_train_id = _maps(root, semantic_only=True)
+    for image_id, classes in expected.items():
+        assert by_label_id[image_id].dtype == np.int32
+        np.testing.assert_array_equal(by_label_id[image_id], classes)
+        np.testing.assert_array_equal(by_train_id[image_id], classes)
+
+
+def test_every_label_that_is_not_evaluated_is_void(tmp_path):
+    root = _write(tmp_path, np.zeros((1, 35)))
+    labels = np.array([[*range(34), 255]], np.uint8)
+    Image.fromarray(labels).save(root / 'gtFine/train/ulm/ulm_000000_000019_gtFine_labelIds.png')
+    (panoptic,) = _maps(root, semantic_only=True)['ulm_000000_000019']
+    expected = [255000] * 35
+    for category in SPEC.categories:
+        expected[category.official_id] = category.id * 1000
+    assert panoptic.tolist() == expected
+
+
+def test_classes_alone_must_be_asked_for(root):
+    _without_instances(root)
+    with pytest.raises(
+        errors.InputError, match=r'or take the classes of \*_gtFine_labelIds.png alone with --sem'
+    ):
+        _maps(root)
+
+
+def test_missing_classes_are_told(root):
+    for path in root.rglob('*_label*Ids.png'):
+        path.unlink()
+    with pytest.raises(errors.InputError, match=r'expected gtFine/train/CITY/\*_gtFine_labelIds.png or '):
+        _maps(root, semantic_only=True)
+
+
+def test_a_number_that_is_no_class_is_told(root):
+    for path in root.rglob('*_labelIds.png'):
+        path.unlink()
+    path = next((root / 'gtFine/train').rglob('*_labelTrainIds.png'))
+    Image.fromarray(np.full((64, 128), 19, np.uint8)).save(path)
+    with pytest.raises(errors.InputError, match='holds the number 19, which is no class of the data set'):
+        _maps(root, semantic_only=True)

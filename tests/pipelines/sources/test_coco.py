@@ -202,6 +202,32 @@ def test_wrong_folders_are_told(spoil, tmp_path):
         _maps(tmp_path)
 
 
+def test_classes_alone(tmp_path):
+    _write(tmp_path)
+    with pytest.raises(errors.InputError, match=r'semantic_train2017 has no \*.png with the category id'):
+        _maps(tmp_path, semantic_only=True)
+    _save(
+        tmp_path / 'annotations/semantic_train2017/000000000009.png',
+        np.array([[1, 1, 187, 187], [1, 1, 0, 255]]),
+    )
+    panoptic = _maps(tmp_path, semantic_only=True)['000000000009']
+    np.testing.assert_array_equal(panoptic, [[256, 256, SKY * 256, SKY * 256], [256, 256, 0, 0]])
+
+
+def test_classes_alone_in_a_palette_image(tmp_path):
+    _write(tmp_path)
+    image = Image.fromarray(np.array([[1, 1, 187, 187], [1, 1, 0, 0]], np.uint8), 'P')
+    image.putpalette([7] * 768)
+    folder = tmp_path / 'annotations/semantic_train2017'
+    folder.mkdir()
+    image.save(folder / '000000000009.png')
+    assert _maps(tmp_path, semantic_only=True)['000000000009'][0].tolist() == [256, 256, SKY * 256, SKY * 256]
+    image.putdata([2, 1, 187, 187, 1, 1, 12, 0])
+    image.save(folder / '000000000009.png')
+    with pytest.raises(errors.InputError, match='holds the number 12, which is no class'):
+        _maps(tmp_path, semantic_only=True)
+
+
 def test_ade20k_is_laid_out_otherwise(tmp_path):
     spec = datasets.find('ade20k_panoptic')
     colors = np.array([[1, 2, 2, 3]])
@@ -219,3 +245,13 @@ def test_ade20k_is_laid_out_otherwise(tmp_path):
         errors.InputError, match=r'not laid out like ADE20K: expected images/training/\*\.jpg'
     ):
         ade20k.list_images(tmp_path, 'train', spec)
+
+
+def test_ade20k_classes_alone(tmp_path):
+    spec = datasets.find('ade20k_panoptic')
+    _save(tmp_path / 'images/validation/ADE_val_00000001.jpg', np.zeros((1, 4, 3)))
+    with pytest.raises(errors.InputError, match=r'has images but no annotations/validation/\*.png'):
+        ade20k.list_images(tmp_path, 'val', spec, semantic_only=True)
+    _save(tmp_path / 'annotations/validation/ADE_val_00000001.png', np.array([[1, 8, 150, 0]]))
+    (entry,) = ade20k.list_images(tmp_path, 'val', spec, semantic_only=True)
+    np.testing.assert_array_equal(ade20k.load(entry).panoptic, [[1000, 8000, 150000, 0]])

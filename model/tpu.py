@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training and evaluation on a TPU, where all that runs is compiled and has shapes known beforehand."""
+
+import dataclasses
+import socket
+import urllib.parse
+
+import tensorflow as tf
+
+from panpipe.model import config, errors, inference, labels
+from panpipe.model.postprocess import static
+
+_SECONDS = 10
+_GRPC_PORT = 8470
+
+
+def strategy(name: str) -> tf.distribute.Strategy:
+    """Connects to a TPU and starts it.
+
+    Args:
+      name: 'local' on a TPU VM, else the name of a Cloud TPU node, or its address 'grpc://HOST:PORT'.
+
+    Raises:
+      errors.InputError: no TPU answers there.
+    """
+    try:
+        if name.startswith('grpc://'):
+            _knock(name)
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=name)
+        if name != 'local':
+            tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        return tf.distribute.TPUStrategy(resolver)
+    except (tf.errors.OpError, OSError, RuntimeError, ValueError, ImportError) as error:
+        reason = str(error).splitlines()[0].split('. ')[0].rstrip('.')
+        raise errors.InputError(
+            f'--tpu {name}: no TPU answers ({reason}); give local on a TPU VM, or the name or the grpc:// '
+            'address of a TPU node'
+        ) from error
+
+
+def check(experiment: config.Experiment, num_cores: int) -> None:
+    """Checks that a batch can be dealt out in equal shares, as fixed shapes need.
+
+    Raises:
+      errors.InputError: the cores do not divide the part of a batch that is computed at once.
+    """
+    parts = experiment.trainer_options.gradient_accumulation_steps
+    batch_size = experiment.train_dataset_options.batch_size
+    if batch_size // parts % num_cores:
+        raise errors.InputError(
+            f'train_dataset_options.batch_size is {batch_size}, which {num_cores} TPU cores do not divide '
+            f'equally in {parts} part(s); set it to a multiple of {parts * num_cores}'
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictor:
+    """Predicts as `inference.predict` does, in a form that XLA compiles.
+
+    Attributes:
+      network: from `build.network`.
+      spec: the classes and the panoptic codec.
+      views: are averaged.
+      postprocessing: its numbers; at most `keep_k_centers` centers of an image are looked at.
+    """
+
+    network: inference.Network
+    spec: labels.LabelSpec
+    views: inference.Views
+    postprocessing: inference.Postprocessing
+
+    def compute(self, images: tf.Tensor) -> inference.Inference:
+        """Returns what the network says of images, whose shape must be known; probabilities at their size."""
+        if self.views.is_plain:
+            evidence = heads = inference.full_resolution(self.network(images, training=False), images)
+            probability = tf.nn.softmax(heads.semantic_logits)
+        else:
+            heads, probability = inference.average(self.network, images, self.views)
+            evidence = heads._replace(semantic_logits=probability)
+        numbers = dataclasses.asdict(self.postprocessing)
+        del numbers['use_op']
+        prediction = static.panoptic(evidence, self.spec, **numbers)
+        return inference.Inference(prediction, heads, probability)
+
+    def __call__(self, images: tf.Tensor) -> inference.Inference:
+        """Has every replica of the strategy in use compute the same, and returns what the first one found."""
+        used = tf.distribute.get_strategy()
+        found = used.run(self.compute, args=(images,))
+        return tf.nest.map_structure(lambda value: used.experimental_local_results(value)[0], found)
+
+
+def _knock(address: str) -> None:
+    """Raises OSError where nobody listens; TensorFlow would wait for ever."""
+    place = urllib.parse.urlsplit(address)
+    with socket.create_connection((place.hostname, place.port or _GRPC_PORT), _SECONDS):
+        pass
