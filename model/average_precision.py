@@ -90,7 +90,7 @@ class AveragePrecision:
                 f'ground truth has shape {ground_truth.shape}, prediction {prediction.shape}; they must agree'
             )
         divisor = labels.label_divisor
-        true = {i for i in _ids(ground_truth) if i // divisor in labels.thing_ids}
+        true = {i for i in masks.present(ground_truth) if i // divisor in labels.thing_ids}
         truths = tuple(
             Instance(i // divisor, rle, is_crowd=i % divisor == 0)
             for i, rle in masks.encode(ground_truth, true).items()
@@ -149,11 +149,6 @@ def judge(ground_truth: Mapping[str, Any], detections: Sequence[Mapping[str, Any
         evaluation.accumulate()
         evaluation.summarize()
     return evaluation
-
-
-def _ids(panoptic: np.ndarray) -> list[int]:
-    found: list[int] = np.unique(panoptic).tolist()
-    return found
 
 
 def _annotation(instance: Instance) -> dict[str, Any]:

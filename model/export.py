@@ -127,7 +127,7 @@ def save(experiment: config.Experiment, network: keras.Model, output: str, *, us
     server = Server(
         network,
         spec,
-        pipeline.placement(options),
+        pipeline.placement(options, use_op=uses_op),
         (options.crop_size[0], options.crop_size[1]),
         dataclasses.replace(postprocessing, use_op=uses_op),
         inference.Views.from_options(experiment.evaluator_options),

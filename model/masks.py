@@ -15,6 +15,18 @@ class Rle(TypedDict):
     counts: bytes
 
 
+def present(ids: np.ndarray) -> list[int]:
+    """Lists the distinct ids of a map, ascending.
+
+    >>> present(np.array([[7, 0], [7, 7]]))
+    [0, 7]
+    """
+    flat = ids.ravel()
+    # Where a run begins, which is at a hundredth of all pixels.
+    found: list[int] = np.unique(np.append(flat[:1], flat[1:][flat[1:] != flat[:-1]])).tolist()
+    return found
+
+
 def encode(ids: np.ndarray, wanted: Collection[int]) -> dict[int, Rle]:
     """Codes the mask of each wanted id; one that has no pixel is left out.
 
@@ -27,10 +39,10 @@ def encode(ids: np.ndarray, wanted: Collection[int]) -> dict[int, Rle]:
       ids: integer [height, width].
       wanted: ids.
     """
-    flat = ids.T.ravel()
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    starts, ends = np.append(0, changes), np.append(changes, flat.size)
-    values = flat[starts] if flat.size else flat
+    if not ids.size:
+        return {}
+    starts, values = _runs(ids)
+    ends = np.append(starts[1:], ids.size)
     # Runs of one id after another, each id's in the order of its pixels.
     chosen = np.flatnonzero(np.isin(values, list(wanted)))
     chosen = chosen[np.argsort(values[chosen], kind='stable')]
@@ -41,6 +53,16 @@ def encode(ids: np.ndarray, wanted: Collection[int]) -> dict[int, Rle]:
         int(value): _coded(starts[runs], ends[runs], ids.shape)
         for value, runs in zip(found, np.split(chosen, first[1:]), strict=True)
     }
+
+
+def _runs(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Finds runs of equal pixels down the columns: where each begins, counted in that order, and its id."""
+    height = ids.shape[0]
+    # Row by row, as pixels lie in memory; the few places found are sorted then.
+    below, column = np.nonzero(ids[1:] != ids[:-1])
+    heads = np.flatnonzero(np.append(True, ids[0, 1:] != ids[-1, :-1]))
+    starts = np.sort(np.concatenate([column * height + below + 1, heads * height]))
+    return starts, ids[starts % height, starts // height]
 
 
 def _coded(starts: np.ndarray, ends: np.ndarray, shape: tuple[int, ...]) -> Rle:

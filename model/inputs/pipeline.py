@@ -132,7 +132,9 @@ def evaluation_samples(experiment: config.Experiment) -> tf.data.Dataset:
     return samples.prefetch(tf.data.AUTOTUNE)
 
 
-def placement(options: config.DatasetOptions) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+def placement(
+    options: config.DatasetOptions, *, use_op: bool = True
+) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """Makes the function that brings an image to the network's input size: `resize.place`, set by options."""
     recipe = _recipe(options)
     return functools.partial(
@@ -141,6 +143,7 @@ def placement(options: config.DatasetOptions) -> Callable[[tf.Tensor], tuple[tf.
         min_size=recipe.min_size,
         max_size=recipe.max_size,
         factor=recipe.factor,
+        use_op=use_op,
     )
 
 

@@ -24,6 +24,10 @@ def original_size(
 
     def restore(values: tf.Tensor) -> tf.Tensor:
         inside = tf.convert_to_tensor(values)[:, : resized[0], : resized[1], None]
-        return tf.raw_ops.ResizeNearestNeighbor(images=inside, size=size, align_corners=True)[..., 0]
+        return tf.cond(
+            tf.reduce_all(resized == size),
+            lambda: inside,  # resizing would copy pixel by pixel
+            lambda: tf.raw_ops.ResizeNearestNeighbor(images=inside, size=size, align_corners=True),
+        )[..., 0]
 
     return tensors.Prediction(*(restore(values) for values in prediction))

@@ -27,33 +27,61 @@ def instances(
     Source: DeepLab2's average precision metric; the centre's score is Cheng et al., Panoptic-DeepLab
       (CVPR 2020), section 3.2, "Instance segmentation".
     """
-    panoptic = prediction.panoptic[0]
-    # A pixel outvoted by its group keeps its own class in `semantic`; that decides only where to look.
-    pixels = tf.where(tf.gather(labels.thing_table(), prediction.semantic[0]))
-    ids = tf.gather_nd(panoptic, pixels)
-    is_instance = tf.gather(labels.thing_table(), ids // labels.label_divisor)
-    pixels, ids = tf.boolean_mask(pixels, is_instance), tf.boolean_mask(ids, is_instance)
-    sure = _interpolated(probability[0], pixels, tf.shape(panoptic), ids // labels.label_divisor)
-    found, segment = tf.unique(ids)
-    number = tf.size(found)
-    center = tf.math.unsorted_segment_mean(tf.gather_nd(prediction.score[0], pixels), segment, number)
+    panoptic, instance, score = (
+        tf.reshape(part[0], [-1]) for part in (prediction.panoptic, prediction.instance, prediction.score)
+    )
+    pixels = tf.cast(tf.where(_is_of_a_thing(prediction, labels))[:, 0], tf.int32)
+    ids, segment = tf.gather(panoptic, pixels), tf.gather(instance, pixels)
+    number = tf.reduce_max(instance) + 1
+    sure = _interpolated(
+        probability[0], pixels, tf.shape(prediction.panoptic)[1:], ids // labels.label_divisor
+    )
+    center = tf.math.unsorted_segment_mean(tf.gather(score, pixels), segment, number)
     score = tf.minimum(center * tf.math.unsorted_segment_mean(sure, segment, number), 1.0)
-    order = tf.argsort(found)
-    return tf.gather(found, order), tf.gather(score, order)
+    # All pixels of a centre have one panoptic id; a number that has no pixel gets a negative one.
+    ids = tf.math.unsorted_segment_max(ids, segment, number)
+    is_thing = (ids >= 0) & tf.gather(labels.thing_table(), tf.maximum(ids, 0) // labels.label_divisor)
+    ids, score = tf.boolean_mask(ids, is_thing), tf.boolean_mask(score, is_thing)
+    order = tf.argsort(ids)
+    return tf.gather(ids, order), tf.gather(score, order)
+
+
+def _is_of_a_thing(prediction: tensors.Prediction, labels: label_codec.LabelSpec) -> tf.Tensor:
+    """Tells which pixels belong to a thing, bool [height * width].
+
+    Those have the number of their centre. Only without any centre they must be looked for among the classes;
+    a pixel outvoted by its group keeps its own class in `semantic`, which is a thing's, too.
+    """
+    instance = tf.reshape(prediction.instance[0], [-1])
+    return tf.cond(
+        tf.reduce_any(instance > 0),
+        lambda: instance > 0,
+        lambda: tf.gather(labels.thing_table(), tf.reshape(prediction.semantic[0], [-1])),
+    )
 
 
 def _interpolated(maps: tf.Tensor, pixels: tf.Tensor, size: tf.Tensor, channels: tf.Tensor) -> tf.Tensor:
-    """Reads one channel of maps [h, w, channels] at each of some pixels [n, 2] of an image of `size`."""
-    last = tf.shape(maps)[:2] - 1
-    scale = tf.cast(last, tf.float32) / tf.cast(tf.maximum(size - 1, 1), tf.float32)
-    place = tf.cast(pixels, tf.float32) * scale
-    low = tf.minimum(tf.cast(place, tf.int32), last)
-    high = tf.minimum(low + 1, last)
-    part = place - tf.cast(low, tf.float32)
+    """Reads one channel of maps [h, w, channels] at some pixels of an image of `size`, numbered by row."""
+    flat = tf.reshape(maps, [-1])
+    height, width, depth = tf.unstack(tf.shape(maps))
+    y = pixels // size[1]
+    x = pixels - y * size[1]
+    top, bottom, down = _between(y, size[0], height)
+    left, right, across = _between(x, size[1], width)
 
-    def read(y: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-        return tf.gather_nd(maps, tf.stack([y[:, 0], x[:, 1], channels], axis=1))
+    def along(row: tf.Tensor) -> tf.Tensor:
+        first = tf.gather(flat, (row * width + left) * depth + channels)
+        return first + across * (tf.gather(flat, (row * width + right) * depth + channels) - first)
 
-    upper = read(low, low) + part[:, 1] * (read(low, high) - read(low, low))
-    lower = read(high, low) + part[:, 1] * (read(high, high) - read(high, low))
-    return upper + part[:, 0] * (lower - upper)
+    upper = along(top)
+    return upper + down * (along(bottom) - upper)
+
+
+def _between(
+    position: tf.Tensor, size: tf.Tensor, count: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns the two of `count` samples beside each position of an axis, and the way from the first on."""
+    scale = tf.cast(count - 1, tf.float32) / tf.cast(tf.maximum(size - 1, 1), tf.float32)
+    place = tf.cast(position, tf.float32) * scale
+    low = tf.minimum(tf.cast(place, tf.int32), count - 1)
+    return low, tf.minimum(low + 1, count - 1), place - tf.cast(low, tf.float32)

@@ -7,9 +7,12 @@ evalInstanceLevelSemanticLabeling searches it for `{city}_{sequence}_{frame}*.tx
 where each line of a text file names the PNG of a mask, a label id and a score.
 """
 
+import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from panpipe.model import datasets
 from panpipe.pipelines.formats import maps as formats_maps
@@ -43,12 +46,16 @@ def write(folder: str, maps: formats_maps.Maps, spec: datasets.DatasetSpec) -> f
       spec: knows the official class ids.
     """
     file_name = f'{image_id(maps.name)}.png'
-    png.save(os.path.join(folder, 'semantic', file_name), segments.official(maps.semantic, spec))
+    semantic = os.path.join(folder, 'semantic', file_name)
     if maps.scores is None:
+        png.save(semantic, segments.official(maps.semantic, spec))
         return formats_maps.Note(maps.name, None, [])
     colors, found = segments.encode(maps.panoptic, spec)
-    png.save(os.path.join(folder, 'panoptic', file_name), colors)
-    _write_instances(os.path.join(folder, 'instance'), maps, spec)
+    tasks = [
+        lambda: png.save(os.path.join(folder, 'panoptic', file_name), colors),
+        lambda: png.save(semantic, segments.official(maps.semantic, spec)),
+    ]
+    png.side_by_side(tasks + _instances(os.path.join(folder, 'instance'), maps, spec))
     return formats_maps.Note(maps.name, segments.annotation(image_id(maps.name), file_name, found), [])
 
 
@@ -58,14 +65,19 @@ def documents(notes: Sequence[formats_maps.Note], spec: datasets.DatasetSpec) ->
     return {'panoptic.json': segments.document(listed, spec)} if listed else {}
 
 
-def _write_instances(folder: str, maps: formats_maps.Maps, spec: datasets.DatasetSpec) -> None:
+def _instances(folder: str, maps: formats_maps.Maps, spec: datasets.DatasetSpec) -> list[Callable[[], None]]:
+    """Lists the tasks of writing the masks, and the file that names them."""
     name = image_id(maps.name)
     os.makedirs(os.path.join(folder, _MASKS), exist_ok=True)
-    lines = []
+    tasks, lines = [], []
     for number, (panoptic_id, score) in enumerate(formats_maps.things(maps)):
         path = f'{_MASKS}/{name}_{number:03d}.png'
-        # One bit a pixel: an eighth of the work of compressing bytes.
-        png.save(os.path.join(folder, path), maps.panoptic == panoptic_id)
+        tasks.append(functools.partial(_write_mask, os.path.join(folder, path), maps.panoptic, panoptic_id))
         category = spec.by_id[panoptic_id // spec.labels.label_divisor]
         lines.append(f'{path} {category.official_id} {score:.9g}\n')
-    png.write_whole(os.path.join(folder, f'{name}.txt'), ''.join(lines).encode())
+    text = os.path.join(folder, f'{name}.txt')
+    return [*tasks, functools.partial(png.write_whole, text, ''.join(lines).encode())]
+
+
+def _write_mask(path: str, panoptic: np.ndarray, panoptic_id: int) -> None:
+    png.save(path, panoptic == panoptic_id)

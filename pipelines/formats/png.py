@@ -1,23 +1,60 @@
 # SPDX-License-Identifier: Apache-2.0
 """PNG files, read and written whole."""
 
-import io
+import concurrent.futures
 import os
+import struct
+import zlib
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from PIL import Image
 
 from panpipe.model import errors
 
+_SIGNATURE = b'\x89PNG\r\n\x1a\n'
+_GREY, _RGB = 0, 2
 # Of zlib: label maps shrink to some kilobytes at any level, and this one takes half the time of the default.
 _LEVEL = 3
 
 
 def save(path: str, pixels: np.ndarray) -> None:
     """Saves uint8 [height, width] or [height, width, 3], uint16 or bool [height, width], as a PNG."""
-    content = io.BytesIO()
-    Image.fromarray(pixels).save(content, 'PNG', compress_level=_LEVEL)
-    write_whole(path, content.getvalue())
+    write_whole(path, encode(pixels))
+
+
+def side_by_side(tasks: Iterable[Callable[[], None]]) -> None:
+    """Does tasks on all cores, such as saving several files: compression leaves other threads alone."""
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
+        for done in [threads.submit(task) for task in tasks]:
+            done.result()
+
+
+def encode(pixels: np.ndarray) -> bytes:
+    """Encodes pixels as `save` takes them.
+
+    Pillow tries five filters on each row, of which label maps need none: this takes a quarter of the time,
+    and the files are no larger. A mask takes one bit a pixel.
+
+    Source: https://www.w3.org/TR/png-3/, sections 5 and 11.
+    """
+    height, width = pixels.shape[:2]
+    bits = {'bool': 1, 'uint8': 8, 'uint16': 16}[pixels.dtype.name]
+    kind = _RGB if pixels.ndim == 3 else _GREY
+    if bits == 1:
+        pixels = np.packbits(pixels, axis=1)
+    elif bits == 16:
+        pixels = np.ascontiguousarray(pixels, '>u2').view(np.uint8)
+    # Each row begins with the number of its filter: 0 for none.
+    rows = np.zeros((height, 1 + pixels[:1].size), np.uint8)
+    rows[:, 1:].reshape(pixels.shape)[...] = pixels
+    header = struct.pack('>IIBBBBB', width, height, bits, kind, 0, 0, 0)
+    chunks = ((b'IHDR', header), (b'IDAT', zlib.compress(rows.data, _LEVEL)), (b'IEND', b''))
+    return _SIGNATURE + b''.join(_chunk(name, content) for name, content in chunks)
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack('>I', len(content)) + name + content + struct.pack('>I', zlib.crc32(name + content))
 
 
 def write_whole(path: str, content: bytes) -> None:

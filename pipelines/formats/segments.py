@@ -35,19 +35,19 @@ def encode(panoptic: np.ndarray, spec: datasets.DatasetSpec) -> tuple[np.ndarray
     wrong = [int(i) for i in classes[is_segment] if int(i) not in spec.by_id]
     if wrong:
         raise ValueError(f'class {wrong[0]} is not one of {spec.name}')
-    colors = np.zeros(len(areas), np.int64)
+    colors = np.zeros(len(areas), np.uint32)
     colors[present[is_segment]] = np.arange(1, is_segment.sum() + 1) * _COLOR_STEP % 2**24
     found = tuple(
         labels.Segment(int(colors[i]), spec.by_id[int(c)].official_id, int(areas[i]))
         for i, c in zip(present[is_segment], classes[is_segment], strict=True)
     )
-    return color(colors[panoptic]), found
+    return color(colors.take(panoptic)), found
 
 
 def official(semantic: np.ndarray, spec: datasets.DatasetSpec) -> np.ndarray:
     """Turns class ids into official ids, both integer [height, width]; the result is uint8 if they fit."""
     table = spec.to_official()
-    return table.astype(np.uint8 if table.max() < 256 else np.uint16)[semantic]
+    return table.astype(np.uint8 if table.max() < 256 else np.uint16).take(semantic)
 
 
 def color(ids: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import Any
 
 import tables
 
-SCRIPTS = ('conversion', 'inputs', 'merge', 'postprocess', 'metrics')
+SCRIPTS = ('conversion', 'inputs', 'merge', 'postprocess', 'predict', 'metrics')
 
 
 def main() -> None:

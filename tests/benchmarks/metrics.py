@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times the metrics' update: counting one Cityscapes frame into panoptic quality and into IoU.
+"""Times the metrics' update: counting one Cityscapes frame into panoptic quality, IoU and average precision.
 
 python tests/benchmarks/metrics.py [--threads 1] [--repeats 30] [--json FILE]
 """
@@ -12,6 +12,7 @@ import numpy as np
 import timing
 
 SHIFT = 3
+_IMAGES = 20
 
 
 def maps(speckle: float) -> tuple[np.ndarray, np.ndarray]:
@@ -26,7 +27,7 @@ def _panoptic(speckle: float) -> np.ndarray:
 
 
 def measure(repeats: int) -> dict[str, timing.Row]:
-    from panpipe.model import datasets, quality
+    from panpipe.model import average_precision, datasets, quality
 
     labels = datasets.find('cityscapes_panoptic').labels
     works = {}
@@ -39,6 +40,14 @@ def measure(repeats: int) -> dict[str, timing.Row]:
         ):
             run = functools.partial(accumulator.from_maps, *pair, labels)
             works[f'{metric}, {name}'] = timing.Work(run, sum(each.nbytes for each in pair))
+        scores = {
+            int(i): 0.5 for i in np.unique(panoptic[1]) if i // labels.label_divisor in labels.thing_ids
+        }
+        gather = functools.partial(average_precision.AveragePrecision.from_maps, *panoptic, scores, labels)
+        several = average_precision.AveragePrecision(_IMAGES * gather().images)
+        moved = sum(each.nbytes for each in panoptic)
+        works[f'average precision, {name}'] = timing.Work(gather, moved)
+        works[f'average precision, {name}: result of {_IMAGES}'] = timing.Work(several.result, 0)
     return timing.rows(works, repeats)
 
 

@@ -42,6 +42,7 @@ def test_saved_model_equals_the_network(run, tmp_path):
     facts = json.loads((output / 'assets.extra/panpipe.json').read_text())
     assert facts['dataset'] == 'cityscapes_panoptic'
     assert not facts['uses_op']
+    assert b'Panpipe' not in (output / 'saved_model.pb').read_bytes()
     image = np.random.default_rng(0).integers(0, 256, (40, 90, 3)).astype(np.uint8)
     serve = tf.saved_model.load(str(output)).signatures['serving_default']
     served = serve(image_bytes=tf.io.encode_png(image))

@@ -96,15 +96,16 @@ def test_chosen_pixels_equal_those_of_the_whole(seed: int, h: int, w: int, heigh
     )
 
 
+@pytest.mark.parametrize('use_op', [True, False], ids=['op', 'twin'])
 @pytest.mark.parametrize(
     'name', ['06_eval_exact', '07_eval_pad_crowd', '08_eval_half_centres', '13_eval_semantic_only']
 )
-def test_places_like_the_reference(name: str) -> None:
+def test_places_like_the_reference(name: str, use_op: bool) -> None:
     with np.load(shared.golden('targets') / f'{name}.npz') as golden:
         arguments = json.loads(str(golden['args_json']))
         labels = datasets.find(arguments['dataset']).labels
         crop = tuple(arguments['crop_size'])
-        image, resized = resize.place(golden['in_image'], crop)
+        image, resized = resize.place(golden['in_image'], crop, use_op=use_op)
         height, width = resized.numpy()
         np.testing.assert_array_equal(image.numpy(), golden['out_image'], strict=True)
         np.testing.assert_array_equal(
@@ -185,7 +186,7 @@ def test_place_in_a_saved_graph(tmp_path) -> None:  # type: ignore[no-untyped-de
     loaded = tf.saved_model.load(str(tmp_path))
     for height, width in ((10, 30), (33, 65), (100, 20)):
         image = np.random.default_rng(height).integers(0, 256, (height, width, 3)).astype(np.uint8)
-        eager = resize.place(image, (33, 65), min_size=(20, 20), max_size=(33, 65))
+        eager = resize.place(image, (33, 65), min_size=(20, 20), max_size=(33, 65), use_op=False)
         for ours, theirs in zip(eager, loaded(image), strict=True):
             np.testing.assert_array_equal(ours.numpy(), theirs.numpy(), strict=True)
 

@@ -19,7 +19,15 @@ SMALL = synthetic.SMALL
 
 
 def _prediction(panoptic, score, labels):
-    maps = (panoptic, labels.decode(panoptic)[0], labels.decode(panoptic)[1], score)
+    semantic = labels.decode(panoptic)[0]
+    things = panoptic[np.isin(semantic, labels.thing_ids)]
+    number = np.searchsorted(np.unique(things), panoptic) + 1
+    maps = (
+        panoptic,
+        semantic,
+        np.where(np.isin(semantic, labels.thing_ids), number, 0).astype(np.int32),
+        score,
+    )
     return tensors.Prediction(*(tf.constant(part[None]) for part in maps))
 
 
@@ -58,6 +66,15 @@ def test_probabilities_are_interpolated_between_aligned_corners():
         upper = corners[0, 0] * (1 - x / 8) + corners[0, 1] * x / 8
         lower = corners[1, 0] * (1 - x / 8) + corners[1, 1] * x / 8
         assert float(sure) == pytest.approx(upper * (1 - y / 4) + lower * y / 4, abs=1e-6)
+
+
+def test_without_centers_things_have_no_score():
+    labels = labels_lib.LabelSpec(2, (1,), 10, 255)
+    panoptic = np.array([[0, 11], [0, 11]], np.int32)
+    prediction = _prediction(panoptic, np.zeros((2, 2), np.float32), labels)
+    prediction = prediction._replace(instance=tf.zeros_like(prediction.panoptic))
+    ids, sure = scores.instances(prediction, tf.ones((1, 2, 2, 2)), labels)
+    assert (ids.numpy().tolist(), sure.numpy().tolist()) == ([11], [0.0])
 
 
 def test_an_image_without_things_has_no_scores():
