@@ -20,6 +20,7 @@ _PLOTS: Mapping[str, tuple[str, ...]] = types.MappingProxyType(
         'Learning rate': ('learning_rate',),
         'Evaluation losses': ('losses/eval_',),
         'Panoptic quality': ('evaluation/pq/',),
+        'Average precision of masks': ('evaluation/ap/',),
         'Intersection over union': ('evaluation/iou/',),
     }
 )
