@@ -172,6 +172,7 @@ class TrainerOptions(textproto.Message):
     seed: int = 0  # weights, dropout, order and augmentation follow from it
     gradient_accumulation_steps: int = 1  # parts of a batch that go through the network one after another
     mixed_precision: str = ''  # or 'bfloat16'
+    recompute: bool = False  # the backward pass computes activations once more instead of keeping them
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from panpipe.model import averages, checkpoints, inference, solver, tensors
+from panpipe.model.layers import recompute
 
 Losses = dict[str, tf.Tensor]
 LossFunction = Callable[[tensors.Heads, tensors.Targets], Losses]
@@ -27,6 +28,7 @@ class Trainer:
       global_step: steps done, int64.
       num_parts: parts of a global batch that go through the network one after another.
       average: follows the weights after each step, or None.
+      recomputes: the backward pass computes activations again, instead of keeping them.
     """
 
     network: keras.Model
@@ -37,6 +39,7 @@ class Trainer:
     global_step: tf.Variable
     num_parts: int = 1
     average: averages.Averages | None = None
+    recomputes: bool = False
 
     def __post_init__(self) -> None:
         self._traced = tf.function(self._step)
@@ -113,7 +116,9 @@ class Trainer:
         """Returns what these images of this replica add to the losses and gradients of the global batch."""
         share = self.strategy.num_replicas_in_sync * self.num_parts
         with tf.GradientTape() as tape:
-            heads = inference.full_resolution(self.network(images, training=True), images)
+            with recompute.scope(self.network, self.recomputes):
+                heads = self.network(images, training=True)
+            heads = inference.full_resolution(heads, images)
             losses = {
                 name: tf.reduce_mean(value) / share for name, value in self.loss(heads, targets).items()
             }

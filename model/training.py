@@ -141,6 +141,7 @@ def _trainer(
         ),
         experiment.trainer_options.gradient_accumulation_steps,
         averages.Averages(network, solver_options.ema_momentum) if solver_options.ema_momentum else None,
+        experiment.trainer_options.recompute,
     )
 
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import experiments
 from panpipe.model import averages, config, network, solver, tensors, trainer, training
-from panpipe.model.layers import convolution, normalization
+from panpipe.model.layers import composite, convolution, normalization
 
 HEIGHT, WIDTH = 17, 33
 
@@ -18,7 +18,7 @@ class Small(network.Network):
     def __init__(self):
         super().__init__(name='small')
         norm = normalization.BatchNorm(is_synchronized=True)
-        self.encoder = convolution.standard(8, 3, norm, name='encoder')
+        self.encoder = composite.Stack([convolution.standard(8, 3, norm, name='unit')], name='encoder')
         self.last = convolution.Convolution(22, use_bias=True, name='semantic_last_layer')
 
     def call(self, images, training=False, pool_scale=1.0):
@@ -26,7 +26,9 @@ class Small(network.Network):
         return tensors.Heads(*tf.split(self.last(features), (19, 1, 2), axis=-1))
 
 
-def make(num_parts=1, momentum=0.0, precision='', optimizer='sgd', clip_norm=0.0, strategy=None):
+def make(
+    num_parts=1, momentum=0.0, precision='', optimizer='sgd', clip_norm=0.0, strategy=None, recomputes=False
+):
     """Makes a trainer, always from the same weights."""
     keras.utils.set_random_seed(0)
     options = config.SolverOptions(base_learning_rate=0.01, optimizer=optimizer)
@@ -46,6 +48,7 @@ def make(num_parts=1, momentum=0.0, precision='', optimizer='sgd', clip_norm=0.0
             ),
             num_parts,
             averages.Averages(small, momentum) if momentum else None,
+            recomputes,
         )
 
 

@@ -12,7 +12,14 @@ import keras
 import tensorflow as tf
 
 from panpipe.model.backbones.endpoints import Endpoints
-from panpipe.model.layers import activations, composite, convolution, normalization, squeeze_excite
+from panpipe.model.layers import (
+    activations,
+    composite,
+    convolution,
+    normalization,
+    recompute,
+    squeeze_excite,
+)
 
 
 class Row(NamedTuple):
@@ -111,7 +118,8 @@ class _Blocks(composite.Composite):
         """Encodes."""
         found: dict[str, tf.Tensor] = {}
         for block, endpoint in zip(self._blocks, self._endpoints, strict=True):
-            x, inner = block(x) if isinstance(block, InvertedBottleneck) else (block(x),) * 2
+            y = recompute.through(block, x)
+            x, inner = y if isinstance(block, InvertedBottleneck) else (y, y)
             if endpoint:
                 found[f'res{endpoint}'] = inner
         return Endpoints(**found)

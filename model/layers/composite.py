@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from panpipe.model.layers import recompute
+
 
 class Composite(keras.layers.Layer):
     """A layer whose inner layers make their variables when they are first called.
@@ -19,7 +21,7 @@ class Composite(keras.layers.Layer):
 
 
 class Stack(Composite):
-    """Layers one after another."""
+    """Layers one after another, each of which may be computed again in the backward pass."""
 
     def __init__(self, layers: Sequence[keras.layers.Layer], *, name: str) -> None:
         super().__init__(name=name)
@@ -28,5 +30,5 @@ class Stack(Composite):
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """Applies all layers in turn."""
         for layer in self.layers:
-            x = layer(x)
+            x = recompute.through(layer, x)
         return x

@@ -49,6 +49,9 @@ def test_parts_clipping_and_averages_are_the_same(tmp_path):
     one, two = _run('small', tmp_path).values()
     for name in ('losses', 'weights', 'averages'):
         np.testing.assert_allclose(two[name], one[name], rtol=1e-5, atol=1e-6, err_msg=name)
+    for found in (one, two):
+        np.testing.assert_allclose(found['recomputed'], found['weights'], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(found['recomputed_statistics'], found['statistics'], rtol=1e-5)
     # Replica r saw 3 r + (0, 1, 0, 1): means 0.5 and 3.5, variances 1/3 by the unbiased estimate.
     np.testing.assert_allclose(two['alone'], (0.1 * 2.0, 0.9 + 0.1 / 3), rtol=1e-5)
 
@@ -98,16 +101,27 @@ def _strategies():
 
 
 def _small(folder, strategy):
-    trained = small.make(num_parts=2, momentum=0.5, clip_norm=5.0, strategy=strategy)
+    options = {'num_parts': 2, 'momentum': 0.5, 'clip_norm': 5.0, 'strategy': strategy}
+    trained, recomputing = small.make(**options), small.make(**options, recomputes=True)
     losses = []
     for step in range(3):
         first, last = (_distributed(strategy, small.batch(seed=2 * step + part)) for part in range(2))
         shares = trained.accumulate(*first), trained.step(*last)
         losses.append([sum(float(share[name]) for share in shares) for name in shares[0]])
+        recomputing.accumulate(*first)
+        recomputing.step(*last)
     weights = _flat(trained)
     with trained.average.applied():
         averages = _flat(trained)
-    return {'losses': losses, 'weights': weights, 'averages': averages, 'alone': _normalize_alone(strategy)}
+    return {
+        'losses': losses,
+        'weights': weights,
+        'averages': averages,
+        'alone': _normalize_alone(strategy),
+        'recomputed': _flat(recomputing),
+        'statistics': _statistics(trained),
+        'recomputed_statistics': _statistics(recomputing),
+    }
 
 
 def _distributed(strategy, batch):
@@ -117,6 +131,10 @@ def _distributed(strategy, batch):
 
 def _flat(trained):
     return np.concatenate([v.numpy().ravel() for v in trained.network.trainable_variables])
+
+
+def _statistics(trained):
+    return np.concatenate([v.numpy().ravel() for v in trained.network.non_trainable_weights])
 
 
 def _normalize_alone(strategy):
