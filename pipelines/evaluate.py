@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The evaluate job: panpipe's own metrics of prediction files, with what the official evaluators do not tell.
 
-It writes a JSON file like that of `panpipe score`, in per cent, and adds PQ by the size of segments,
-confidence intervals over images, and the figures of each image. The official evaluators are not needed.
+It writes a JSON file like that of `panpipe score`, in per cent, and adds boundary PQ, PQ by the size of
+segments, confidence intervals over images, and the figures of each image. The official evaluators are not
+needed.
 """
 
 import argparse

@@ -24,9 +24,9 @@ def figures(counted: tally.Tally, spec: datasets.DatasetSpec, facts: Mapping[str
       facts: `evaluator` and what else goes in as it is.
 
     Returns:
-      That of `summaries.summary`, and besides `intervals`, `by_size`, `per_image` and `confusion`: pixels by
-      true class (row) and predicted class (column; the last one is none). Measures are per cent, null where
-      no class occurs.
+      That of `summaries.summary`, and besides `boundary_pq`, `intervals`, `by_size`, `per_image` and
+      `confusion`: pixels by true class (row) and predicted class (column; the last one is none). Measures are
+      per cent, null where no class occurs.
 
     Raises:
       errors.InputError: there is no image, or one twice.
@@ -46,6 +46,7 @@ def figures(counted: tally.Tally, spec: datasets.DatasetSpec, facts: Mapping[str
     return {
         **facts,
         **summaries.summary(found, miou, ious, facts['evaluator'], len(images)),
+        'boundary_pq': _boundary_pq(counted.boundary.result(), spec),
         'intervals': _intervals(images, counted.panoptic.is_thing),
         'by_size': {name: _row(one) for name, one in zip(sizes.RANGES, counted.by_size, strict=True)},
         'per_image': [
@@ -89,6 +90,14 @@ def _means(one: quality.Means | quality.ClassQuality) -> dict[str, float]:
     return {key: getattr(one, key) for key in _MEASURES} if occurs else {}
 
 
+def _boundary_pq(result: quality.PanopticResult, spec: datasets.DatasetSpec) -> dict[str, Any]:
+    """Returns per cent by group of classes, and of each class that occurs."""
+    groups = {'all': result, 'things': result.things, 'stuff': result.stuff}
+    found = {name: 100 * one.pq if one.num_classes else None for name, one in groups.items()}
+    classes = {category.name: result.per_class[category.id] for category in spec.categories}
+    return {**found, 'per_class': {name: 100 * one.pq for name, one in classes.items() if one.is_valid}}
+
+
 def _row(one: quality.PanopticQuality) -> dict[str, Any]:
     """Returns means in per cent and numbers of segments."""
     means = _means(one.result())
@@ -123,11 +132,12 @@ def _per_cent(pair: tuple[float, float] | None) -> list[float] | None:
 def _groups(content: Mapping[str, Any]) -> table.Table:
     intervals = content['intervals']
     grid = table.Table(title='per cent', title_justify='left')
-    for name in ('', 'PQ', f'{intervals["level"]} %', 'SQ', 'RQ', 'classes'):
+    for name in ('', 'PQ', f'{intervals["level"]} %', 'SQ', 'RQ', 'boundary PQ', 'classes'):
         grid.add_column(name, justify='right' if name else 'left')
     for group, number in content['num_classes'].items():
         pq, sq, rq = (_figure(content[key][group]) for key in _MEASURES)
-        grid.add_row(group, pq, _range(intervals['pq'][group]), sq, rq, str(number))
+        edges = _figure(content['boundary_pq'][group])
+        grid.add_row(group, pq, _range(intervals['pq'][group]), sq, rq, edges, str(number))
     grid.add_section()
     grid.add_row('mIoU', _figure(content['miou']), _range(intervals['miou']))
     return grid

@@ -6,8 +6,8 @@ from typing import Self
 
 import numpy as np
 
+from panpipe.model import boundary, quality
 from panpipe.model import labels as label_specs
-from panpipe.model import quality
 from panpipe.pipelines import resampling, sizes
 
 
@@ -32,12 +32,14 @@ class Tally:
 
     Attributes:
       panoptic: segments by class.
+      boundary: the same, where outlines must agree as well, from `boundary.from_maps`.
       semantic: pixels by class.
       by_size: segments by class, one for each of `sizes.RANGES`.
       images: counts of each image, in no certain order.
     """
 
     panoptic: quality.PanopticQuality
+    boundary: quality.PanopticQuality
     semantic: quality.ConfusionMatrix
     by_size: tuple[quality.PanopticQuality, ...]
     images: tuple[Image, ...]
@@ -46,7 +48,8 @@ class Tally:
     def zero(cls, labels: label_specs.LabelSpec) -> Self:
         """Makes the neutral element of `+`."""
         panoptic = quality.PanopticQuality.zero(labels)
-        return cls(panoptic, quality.ConfusionMatrix.zero(labels), (panoptic,) * len(sizes.RANGES), ())
+        semantic = quality.ConfusionMatrix.zero(labels)
+        return cls(panoptic, panoptic, semantic, (panoptic,) * len(sizes.RANGES), ())
 
     @classmethod
     def from_maps(
@@ -70,15 +73,22 @@ class Tally:
         pixels = resampling.class_pixels(semantic)
         if prediction is None:
             nothing = cls.zero(labels)
-            return cls(nothing.panoptic, semantic, nothing.by_size, (Image(name, nothing.panoptic, pixels),))
+            image = Image(name, nothing.panoptic, pixels)
+            return dataclasses.replace(nothing, semantic=semantic, images=(image,))
         panoptic = quality.PanopticQuality.from_maps(ground_truth, prediction, labels)
-        by_size = sizes.from_maps(ground_truth, prediction, labels)
-        return cls(panoptic, semantic, by_size, (Image(name, panoptic, pixels),))
+        return cls(
+            panoptic,
+            boundary.from_maps(ground_truth, prediction, labels),
+            semantic,
+            sizes.from_maps(ground_truth, prediction, labels),
+            (Image(name, panoptic, pixels),),
+        )
 
     def __add__(self, other: Self) -> Self:
         """Joins the counts of two sets of images of one data set."""
         return type(self)(
             self.panoptic + other.panoptic,
+            self.boundary + other.boundary,
             self.semantic + other.semantic,
             tuple(mine + yours for mine, yours in zip(self.by_size, other.by_size, strict=True)),
             self.images + other.images,

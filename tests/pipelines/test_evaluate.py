@@ -16,7 +16,7 @@ import pytest
 from hypothesis import strategies as st
 
 import synthetic
-from panpipe.model import datasets, quality
+from panpipe.model import boundary, datasets, quality
 from panpipe.model.inputs import records
 from panpipe.pipelines import evaluate, evaluation, predictions, resampling, score, sizes, sources, tally
 from panpipe.pipelines.formats import png, registry, segments
@@ -72,8 +72,10 @@ def _run(tmp_path, truth, spec, *more):
 def _assert_in_memory(content, pairs, spec):
     labels = spec.labels
     panoptic, semantic = quality.PanopticQuality.zero(labels), quality.ConfusionMatrix.zero(labels)
+    edges = quality.PanopticQuality.zero(labels)
     for truth, prediction in pairs.values():
         panoptic += quality.PanopticQuality.from_maps(truth, prediction, labels)
+        edges += boundary.from_maps(truth, prediction, labels)
         classes = np.where(prediction == labels.void, labels.num_classes, prediction // labels.label_divisor)
         semantic += quality.ConfusionMatrix.from_maps(truth // labels.label_divisor, classes, labels)
     result = panoptic.result()
@@ -83,6 +85,7 @@ def _assert_in_memory(content, pairs, spec):
         for key in ('pq', 'sq', 'rq'):
             expected = 100 * getattr(means, key) if means.num_classes else None
             assert content[key][name] == expected
+    _assert_boundaries(content['boundary_pq'], edges.result(), spec)
     assert content['miou'] == 100 * semantic.result().miou
     for category in spec.categories:
         one = result.per_class[category.id]
@@ -92,6 +95,14 @@ def _assert_in_memory(content, pairs, spec):
     for key, numbers in zip(('tp', 'fn', 'fp'), panoptic.counts, strict=True):
         assert sum(image[key] for image in content['per_image']) == numbers.sum()
         assert sum(content['by_size'][size][key] for size in sizes.RANGES) == numbers.sum()
+
+
+def _assert_boundaries(found, expected, spec):
+    assert 0 < expected.pq < 1
+    for name, means in {'all': expected, 'things': expected.things, 'stuff': expected.stuff}.items():
+        assert found[name] == (100 * means.pq if means.num_classes else None)
+    classes = {category.name: expected.per_class[category.id] for category in spec.categories}
+    assert found['per_class'] == {name: 100 * one.pq for name, one in classes.items() if one.is_valid}
 
 
 @pytest.mark.parametrize('spec', [CITYSCAPES, COCO], ids=lambda spec: spec.layout)
@@ -109,6 +120,7 @@ def test_the_job_equals_the_metrics_in_memory(tmp_path, capsys, spec):
     told = capsys.readouterr().out
     assert all(name in told for name in pairs)
     assert 'the 2 worst of 2 images' in told
+    assert 'boundary PQ' in told
 
 
 @pytest.mark.parametrize('spec', [CITYSCAPES, COCO], ids=lambda spec: spec.layout)
@@ -164,6 +176,7 @@ def test_any_split_into_bundles_gives_the_identical_value(seeds, data):
     joined = combine.extract_output(combine.merge_accumulators(accumulators))
     plain = sum(tallies[1:], tallies[0])
     assert joined.panoptic == plain.panoptic
+    assert joined.boundary == plain.boundary
     assert joined.semantic == plain.semantic
     assert joined.by_size == plain.by_size
     spec = _spec(SMALL)
