@@ -29,7 +29,11 @@ JOBS: Mapping[str, Job] = types.MappingProxyType(
         'toy': Job('panpipe.pipelines.toy', 'write a small synthetic data set in an official layout'),
         'convert': Job('panpipe.pipelines.convert', 'turn a raw data set into TFRecords (Beam)'),
         'statistics': Job('panpipe.pipelines.statistics', 'describe records: sizes, classes, advice (Beam)'),
+        'show': Job('panpipe.pipelines.show', 'draw a sample or a prediction, with labels and targets'),
         'train': Job('panpipe.model.train', 'train and evaluate a network'),
+        'oracles': Job(
+            'panpipe.model.oracles', 'tell what each head of a network would gain by being perfect'
+        ),
         'export': Job('panpipe.model.export', 'turn a checkpoint into a SavedModel'),
         'predict': Job('panpipe.pipelines.predict', 'write the files that official evaluators take (Beam)'),
         'validate': Job(

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from panpipe.model import datasets, errors
+from panpipe.model.drawing import error_maps, overlays, pictures
 from panpipe.model.inputs import records
-from panpipe.pipelines import error_maps, evaluate, overlays, pictures, predictions, sources, tally
+from panpipe.pipelines import evaluate, predictions, sources, tally
 from panpipe.pipelines.formats import registry as formats
 from panpipe.pipelines.sources import entries
 

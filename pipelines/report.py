@@ -21,7 +21,8 @@ import jinja2
 import numpy as np
 
 from panpipe.model import datasets, errors, jobs, progress
-from panpipe.pipelines import charts, curves, error_maps, evaluation, gallery, tally
+from panpipe.model.drawing import error_maps
+from panpipe.pipelines import charts, curves, evaluation, gallery, tally
 
 _EXAMPLES = (
     'panpipe report --dataset cityscapes_panoptic --ground_truth RAW --predictions build/predictions '

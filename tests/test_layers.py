@@ -12,10 +12,12 @@ ROOT = pathlib.Path(__file__).parents[1]
 ROOMS = ('model', 'pipelines', 'components', 'custom_ops')
 CORE = (
     'panpipe.model.average_precision',
+    'panpipe.model.boundary',
     'panpipe.model.completion',
     'panpipe.model.config',
     'panpipe.model.constraints',
     'panpipe.model.datasets',
+    'panpipe.model.drawing',
     'panpipe.model.errors',
     'panpipe.model.jobs',
     'panpipe.model.labels',
@@ -46,7 +48,7 @@ LAYERS = (
     ),
     tuple(
         f'panpipe.model.{name}'
-        for name in ('trainer', 'training', 'rundir', 'train', 'tpu', 'evaluate', 'export')
+        for name in ('trainer', 'training', 'rundir', 'train', 'tpu', 'evaluate', 'export', 'oracles')
     ),
 )
 RECORDS = ('panpipe.model.inputs.records',)
@@ -75,7 +77,9 @@ def _allowed(name):
         return (*CORE, 'panpipe.components')
     if name.startswith('panpipe.pipelines.'):
         loader = ('panpipe.custom_ops.library',) if 'predict' in name or 'inference' in name else ()
-        return (*CORE, *RECORDS, *loader, 'panpipe.pipelines')
+        # Showing the data means showing the very targets and crops that training computes.
+        targets = ('panpipe.model.inputs.previews',) if name.endswith('.record_sheet') else ()
+        return (*CORE, *RECORDS, *loader, *targets, 'panpipe.pipelines')
     for depth, layer in enumerate(LAYERS):
         if _within(name, layer):
             return tuple(room for lower in LAYERS[: depth + 1] for room in lower)

@@ -96,27 +96,24 @@ def parse(serialized: bytes) -> Record:
     Raises:
       errors.InputError: the bytes are not such a record, or its label does not fit its size.
     """
-    example = _EXAMPLE()
-    try:
-        example.ParseFromString(serialized)
-    except message.DecodeError as error:
-        raise errors.InputError(
-            f'a record of {len(serialized)} bytes is not a tf.train.Example; convert again'
-        ) from error
-    features = example.features.feature
-    missing = [
-        key for key in (IMAGE_ENCODED, IMAGE_FILENAME, IMAGE_HEIGHT, IMAGE_WIDTH) if key not in features
-    ]
-    if missing:
-        raise errors.InputError(f'a record lacks {", ".join(missing)}; it was not written by panpipe convert')
-    image_id = _bytes(features, IMAGE_FILENAME).decode()
+    features = _features(serialized, (IMAGE_ENCODED, IMAGE_FILENAME, IMAGE_HEIGHT, IMAGE_WIDTH))
+    name = _bytes(features, IMAGE_FILENAME).decode()
     encoded = _bytes(features, IMAGE_ENCODED)
     # DeepLab2 writes 'jpg' where its flags say so; the bytes are the same.
     declared = _bytes(features, IMAGE_FORMAT).decode() or ('png' if encoded[:4] == b'\x89PNG' else 'jpeg')
     height = _integer(features, IMAGE_HEIGHT)
     width = _integer(features, IMAGE_WIDTH)
-    panoptic = _label(features, image_id, height, width)
-    return Record(image_id, encoded, {'jpg': 'jpeg'}.get(declared, declared), height, width, panoptic)
+    panoptic = _label(features, name, height, width)
+    return Record(name, encoded, {'jpg': 'jpeg'}.get(declared, declared), height, width, panoptic)
+
+
+def image_id(serialized: bytes) -> str:
+    """Reads the name alone of a record, without decoding its label.
+
+    Raises:
+      errors.InputError: the bytes are not a record.
+    """
+    return _bytes(_features(serialized, (IMAGE_FILENAME,)), IMAGE_FILENAME).decode()
 
 
 def decode_image(encoded: bytes, where: str) -> np.ndarray:
@@ -136,6 +133,21 @@ def decode_image(encoded: bytes, where: str) -> np.ndarray:
         raise errors.InputError(
             f'{where} cannot be decoded ({error}); the file is damaged or cut short, fetch it again'
         ) from error
+
+
+def _features(serialized: bytes, needed: tuple[str, ...]) -> Any:
+    example = _EXAMPLE()
+    try:
+        example.ParseFromString(serialized)
+    except message.DecodeError as error:
+        raise errors.InputError(
+            f'a record of {len(serialized)} bytes is not a tf.train.Example; convert again'
+        ) from error
+    features = example.features.feature
+    missing = [key for key in needed if key not in features]
+    if missing:
+        raise errors.InputError(f'a record lacks {", ".join(missing)}; it was not written by panpipe convert')
+    return features
 
 
 def _label(features: Any, image_id: str, height: int, width: int) -> np.ndarray | None:

@@ -8,7 +8,7 @@ from PIL import Image
 
 import synthetic
 from panpipe.model import datasets
-from panpipe.pipelines import pictures
+from panpipe.model.drawing import pictures
 
 SPEC = datasets.SPECS['cityscapes_panoptic']
 CAR, ROAD = 13, 0

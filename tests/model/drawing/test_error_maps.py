@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 import synthetic
 from panpipe.model import quality
-from panpipe.pipelines import error_maps
-from panpipe.pipelines.error_maps import Error
+from panpipe.model.drawing import error_maps
+from panpipe.model.drawing.error_maps import Error
 
 SMALL = synthetic.SMALL
 

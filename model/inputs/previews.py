@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What training makes of one record, for people to look at."""
+
+import dataclasses
+import os
+import tempfile
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from panpipe.model import config, datasets, tensors
+from panpipe.model.inputs import pipeline
+from panpipe.model.inputs import targets as targets_lib
+
+
+class Crop(NamedTuple):
+    """Holds an augmented training sample.
+
+    Attributes:
+      image: uint8 [crop_height, crop_width, 3].
+      targets: numpy arrays of that size.
+    """
+
+    image: np.ndarray
+    targets: tensors.Targets
+
+
+def targets(
+    panoptic: np.ndarray, spec: datasets.DatasetSpec, options: config.DatasetOptions
+) -> tensors.Targets:
+    """Computes the targets of a stored panoptic map, int32 [height, width], at its own size, as numpy arrays.
+
+    Args:
+      panoptic: ids of `spec.labels`.
+      spec: the data set.
+      options: say how wide a centre is, and what small instances weigh.
+    """
+    weighs_small = options.increase_small_instance_weights
+    found = targets_lib.targets(
+        tf.constant(panoptic),
+        spec.labels,
+        sigma=options.sigma,
+        small_instance_threshold=options.small_instance_threshold if weighs_small else 0,
+        small_instance_weight=options.small_instance_weight if weighs_small else 1.0,
+    )
+    return tensors.Targets(*(each.numpy() for each in found))
+
+
+def crops(serialized: bytes, experiment: config.Experiment, number: int, seed: int) -> list[Crop]:
+    """Makes augmented training samples of one record by the very pipeline that feeds training.
+
+    Args:
+      serialized: the record, annotated.
+      experiment: its `train_dataset_options` say how samples are made; their files are not read.
+      number: of samples.
+      seed: of the augmentation.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'record.tfrecord')
+        with tf.io.TFRecordWriter(path) as writer:
+            writer.write(serialized)
+        options = dataclasses.replace(experiment.train_dataset_options, file_pattern=(path,))
+        alone = dataclasses.replace(experiment, train_dataset_options=options)
+        samples = pipeline.training_samples(alone, batch_size=1, seed=seed).take(number)
+        return [_crop(image, found) for image, found in samples.as_numpy_iterator()]
+
+
+def _crop(image: Any, found: tensors.Targets) -> Crop:
+    pixels = np.clip(np.round(image[0]), 0, 255).astype(np.uint8)
+    return Crop(pixels, tensors.Targets(*(each[0] for each in found)))

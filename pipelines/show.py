@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`panpipe show`: writes a picture of one sample, so that people see whether the data is right.
+
+Of a record: the image, its panoptic label, and the targets that training makes of it. With --crops also
+augmented crops, as training sees them. Of a folder that `panpipe predict` wrote: the segments with their
+names and scores, over the photo where --photos tells where that is; photos in records bring their ground
+truth along, and then what is wrong is shown, too.
+"""
+
+import argparse
+import difflib
+import functools
+import io
+import os
+import sys
+from collections.abc import Collection, Iterable, Sequence
+
+from PIL import Image
+
+from panpipe.model import errors, jobs
+from panpipe.model.drawing import sheet
+from panpipe.model.inputs import records
+from panpipe.pipelines import predicted_sheet, predictions, record_sheet, stored
+from panpipe.pipelines.formats import png
+from panpipe.pipelines.sources import files
+
+_EXAMPLES = (
+    "panpipe show 'records/train-*' --output sample.png",
+    "panpipe show 'records/train-*' --list",
+    "panpipe show 'records/train-*' --image aachen_000000_000019_leftImg8bit --config c.textproto --crops 3 "
+    '--output sample.png',
+    'panpipe show predictions --dataset coco_panoptic --photos val2017 --output prediction.png',
+)
+_ADVISED = 3
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the job and returns its exit status."""
+    parser = jobs.parser('show', __doc__ or '', _EXAMPLES)
+    parser.add_argument(
+        'input', nargs='+', help='glob patterns of records, or a folder that panpipe predict wrote'
+    )
+    parser.add_argument('--image', metavar='ID', help='which one; the first unless told')
+    wanted = parser.add_mutually_exclusive_group(required=True)
+    wanted.add_argument('--output', help='.png file to write')
+    wanted.add_argument('--list', action='store_true', help='print the ids of all images instead')
+    parser.add_argument(
+        '--dataset', help='name or .json description; records know theirs by the manifest.json beside them'
+    )
+    parser.add_argument('--config', help='experiment, whose settings of targets count')
+    parser.add_argument(
+        '--set', action='append', default=[], metavar='FIELD=VALUE', help='overrides a field of --config'
+    )
+    parser.add_argument(
+        '--crops', type=int, default=0, metavar='N', help='also N augmented training crops; needs --config'
+    )
+    parser.add_argument('--seed', type=int, default=0, help='of the crops (default: 0)')
+    parser.add_argument(
+        '--photos', help='of predictions: folder of the image files, or glob pattern of records'
+    )
+    return jobs.run('show', functools.partial(_run, parser.parse_args(argv)))
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    _check(arguments)
+    draw = _prediction if _is_prediction(arguments.input[0]) else _record
+    drawn = draw(arguments)
+    if drawn is not None:
+        _save(arguments.output, drawn)
+        print(f'panpipe show: wrote {arguments.output}')
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if arguments.output and not arguments.output.lower().endswith('.png'):
+        raise errors.InputError(f'--output {arguments.output} must end in .png')
+    if arguments.output and not os.path.isdir(os.path.dirname(arguments.output) or '.'):
+        raise errors.InputError(f'the folder of --output {arguments.output} does not exist; make it first')
+    if arguments.crops < 0:
+        raise errors.InputError(f'--crops is {arguments.crops}; it must be at least 0')
+    if arguments.crops and not arguments.config:
+        raise errors.InputError('--crops needs --config, which says how samples are cropped and augmented')
+
+
+def _is_prediction(given: str) -> bool:
+    return files.exists(files.join(given, predictions.DOCUMENT)) or bool(files.find(given, 'semantic/*.png'))
+
+
+def _record(arguments: argparse.Namespace) -> sheet.Sheet | None:
+    """Makes the sheet of a record; prints the ids and makes none where these are asked for."""
+    paths = stored.find_files(arguments.input)
+    if arguments.photos:
+        raise errors.InputError('--photos is for predictions; records hold their photos')
+    if arguments.list:
+        _print(records.image_id(record) for record in stored.read(paths))
+        return None
+    serialized = stored.find(paths, arguments.image)
+    if serialized is None:
+        known = [records.image_id(record) for record in stored.read(paths)]
+        raise _unknown(arguments.image, known, ' '.join(arguments.input))
+    options = record_sheet.Options(
+        arguments.dataset or stored.dataset(paths[0]),
+        arguments.config,
+        tuple(arguments.set),
+        arguments.crops,
+        arguments.seed,
+    )
+    return record_sheet.make(serialized, options)
+
+
+def _prediction(arguments: argparse.Namespace) -> sheet.Sheet | None:
+    """Makes the sheet of a prediction; prints the ids and makes none where these are asked for."""
+    folder, *more = arguments.input
+    if more or arguments.config or arguments.crops:
+        raise errors.InputError(
+            f'{folder} holds predictions: give one such folder, and neither --config nor --crops'
+        )
+    if not arguments.dataset:
+        raise errors.InputError(f'{folder} holds predictions; name their data set: --dataset')
+    found = predicted_sheet.open_folder(folder, arguments.dataset)
+    names = sorted(found.names)
+    if arguments.list or not names:
+        _print(names)
+        return None
+    name = predicted_sheet.official_name(arguments.image, found.spec) if arguments.image else names[0]
+    if name not in names:
+        raise _unknown(arguments.image, names, folder)
+    return predicted_sheet.make(found, name, arguments.photos)
+
+
+def _print(names: Iterable[str]) -> None:
+    for name in names:
+        print(name)
+
+
+def _unknown(wanted: str, known: Collection[str], where: str) -> errors.InputError:
+    """Makes the error of an id that is not there, which names those that are like it."""
+    if not known:
+        return errors.InputError(f'{where} holds no image; convert the data again')
+    close = difflib.get_close_matches(wanted, known, _ADVISED) or [n for n in known if wanted in n][:_ADVISED]
+    advice = f'did you mean {", ".join(close)}?' if close else 'see --list'
+    return errors.InputError(f'{where} holds no image {wanted!r}, but {len(known)} others; {advice}')
+
+
+def _save(path: str, drawn: sheet.Sheet) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(drawn.draw()).save(buffer, 'PNG')
+    png.write_whole(path, buffer.getvalue())
+
+
+if __name__ == '__main__':
+    sys.exit(main())
