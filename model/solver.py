@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from panpipe.model import config, errors
+from panpipe.model import adam, config, errors
 
 _POLICIES = ('poly', 'cosine')
 
@@ -108,7 +108,7 @@ def _group(options: config.SolverOptions, multiplier: float, variables: Sequence
 
 
 def _adam(options: config.SolverOptions, rate: Schedule) -> keras.optimizers.Optimizer:
-    return keras.optimizers.Adam(rate, weight_decay=options.weight_decay or None)
+    return adam.FusedAdam(rate, weight_decay=options.weight_decay or None)
 
 
 def _sgd(options: config.SolverOptions, rate: Schedule) -> keras.optimizers.Optimizer:
@@ -116,7 +116,7 @@ def _sgd(options: config.SolverOptions, rate: Schedule) -> keras.optimizers.Opti
 
 
 def _adamw(options: config.SolverOptions, rate: Schedule) -> keras.optimizers.Optimizer:
-    return keras.optimizers.AdamW(rate, weight_decay=options.adamw_weight_decay)
+    return adam.FusedAdam(rate, weight_decay=options.adamw_weight_decay)
 
 
 _OPTIMIZERS = {'adam': _adam, 'adamw': _adamw, 'sgd': _sgd}

@@ -44,7 +44,7 @@ LAYERS = (
     NETWORK,
     tuple(
         f'panpipe.model.{name}'
-        for name in ('network', 'build', 'checkpoints', 'solver', 'averages', 'inference')
+        for name in ('network', 'build', 'checkpoints', 'adam', 'solver', 'averages', 'inference')
     ),
     tuple(
         f'panpipe.model.{name}'
