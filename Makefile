@@ -34,7 +34,7 @@ demo: install op ## The whole way on toy data: raw images to official scores and
 	$(BIN)/panpipe workflow run --output $(DEMO)
 
 test: install op lint ## Lint, types, unit and end-to-end tests
-	$(BIN)/pytest -m 'not slow'
+	$(BIN)/pytest -m 'not slow' --numprocesses auto
 
 test-slow: install op ## The tests that train for minutes
 	$(BIN)/pytest -m slow
