@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run-length coded masks, as pycocotools takes them, of all segments of a map in one pass."""
+"""Where the segments of a map are, found in one pass: areas, boxes, and masks as pycocotools takes them."""
 
 from collections.abc import Collection
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 from pycocotools import mask as coco_mask
@@ -13,6 +13,46 @@ class Rle(TypedDict):
 
     size: list[int]
     counts: bytes
+
+
+class Extent(NamedTuple):
+    """Tells how large a segment is, and between which rows and columns it lies; ends are not included."""
+
+    area: int
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+
+def extents(ids: np.ndarray) -> dict[int, Extent]:
+    """Finds the extents of the distinct ids of a map, ascending.
+
+    >>> extents(np.array([[7, 0], [7, 7]]))
+    {0: Extent(area=1, top=0, left=1, bottom=1, right=2), 7: Extent(area=3, top=0, left=0, bottom=2, right=2)}
+
+    Args:
+      ids: integer [height, width].
+    """
+    if not ids.size:
+        return {}
+    is_start = np.ones(ids.shape, bool)  # of a run of equal pixels, which ends at the end of its row
+    is_start[:, 1:] = ids[:, 1:] != ids[:, :-1]
+    starts = np.flatnonzero(is_start)
+    lengths = np.diff(starts, append=ids.size)
+    found, numbers = np.unique(ids.ravel()[starts], return_inverse=True)
+    order = np.argsort(numbers, kind='stable')
+    first = np.searchsorted(numbers[order], np.arange(len(found)))
+    rows, columns = np.divmod(starts[order], ids.shape[1])
+    ends = columns + lengths[order]
+    figures = (
+        np.add.reduceat(lengths[order], first),
+        np.minimum.reduceat(rows, first),
+        np.minimum.reduceat(columns, first),
+        np.maximum.reduceat(rows, first) + 1,
+        np.maximum.reduceat(ends, first),
+    )
+    return dict(zip(found.tolist(), map(Extent, *(each.tolist() for each in figures)), strict=True))
 
 
 def present(ids: np.ndarray) -> list[int]:

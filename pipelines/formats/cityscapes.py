@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from panpipe.model import datasets
+from panpipe.model import datasets, masks
 from panpipe.pipelines.formats import maps as formats_maps
 from panpipe.pipelines.formats import png, segments
 
@@ -50,12 +50,13 @@ def write(folder: str, maps: formats_maps.Maps, spec: datasets.DatasetSpec) -> f
     if maps.scores is None:
         png.save(semantic, segments.official(maps.semantic, spec))
         return formats_maps.Note(maps.name, None, [])
-    colors, found = segments.encode(maps.panoptic, spec)
+    extents = masks.extents(maps.panoptic)
+    colors, found = segments.encode(maps.panoptic, spec, extents)
     tasks = [
         lambda: png.save(os.path.join(folder, 'panoptic', file_name), colors),
         lambda: png.save(semantic, segments.official(maps.semantic, spec)),
     ]
-    png.side_by_side(tasks + _instances(os.path.join(folder, 'instance'), maps, spec))
+    png.side_by_side(tasks + _instances(os.path.join(folder, 'instance'), maps, extents, spec))
     return formats_maps.Note(maps.name, segments.annotation(image_id(maps.name), file_name, found), [])
 
 
@@ -65,19 +66,24 @@ def documents(notes: Sequence[formats_maps.Note], spec: datasets.DatasetSpec) ->
     return {'panoptic.json': segments.document(listed, spec)} if listed else {}
 
 
-def _instances(folder: str, maps: formats_maps.Maps, spec: datasets.DatasetSpec) -> list[Callable[[], None]]:
+def _instances(
+    folder: str, maps: formats_maps.Maps, extents: Mapping[int, masks.Extent], spec: datasets.DatasetSpec
+) -> list[Callable[[], None]]:
     """Lists the tasks of writing the masks, and the file that names them."""
     name = image_id(maps.name)
     os.makedirs(os.path.join(folder, _MASKS), exist_ok=True)
     tasks, lines = [], []
-    for number, (panoptic_id, score) in enumerate(formats_maps.things(maps)):
+    for number, (panoptic_id, score) in enumerate(formats_maps.things(maps, extents)):
         path = f'{_MASKS}/{name}_{number:03d}.png'
-        tasks.append(functools.partial(_write_mask, os.path.join(folder, path), maps.panoptic, panoptic_id))
+        place = os.path.join(folder, path)
+        tasks.append(functools.partial(_write_mask, place, maps.panoptic, panoptic_id, extents[panoptic_id]))
         category = spec.by_id[panoptic_id // spec.labels.label_divisor]
         lines.append(f'{path} {category.official_id} {score:.9g}\n')
     text = os.path.join(folder, f'{name}.txt')
     return [*tasks, functools.partial(png.write_whole, text, ''.join(lines).encode())]
 
 
-def _write_mask(path: str, panoptic: np.ndarray, panoptic_id: int) -> None:
-    png.save(path, panoptic == panoptic_id)
+def _write_mask(path: str, panoptic: np.ndarray, panoptic_id: int, extent: masks.Extent) -> None:
+    rows, columns = slice(extent.top, extent.bottom), slice(extent.left, extent.right)
+    inside = panoptic[rows, columns] == panoptic_id
+    png.write_whole(path, png.encode_within(inside, panoptic.shape, (extent.top, extent.left)))

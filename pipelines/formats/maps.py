@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a model says of one image, on its way into files, and what is noted of the files."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,12 +38,10 @@ class Note(NamedTuple):
     instances: list[dict[str, Any]]
 
 
-def things(maps: Maps) -> list[tuple[int, float]]:
-    """Lists the things that have pixels, as (panoptic id, score), surest first.
+def things(maps: Maps, present: Container[int]) -> list[tuple[int, float]]:
+    """Lists the things that are `present` in the panoptic map, as (panoptic id, score), surest first.
 
     A thing of few pixels may be lost where the map was brought to the image's size.
     """
-    areas = np.bincount(maps.panoptic.ravel())
-    scores = maps.scores or {}
-    present = [(i, score) for i, score in scores.items() if i < len(areas) and areas[i]]
-    return sorted(present, key=lambda thing: (-thing[1], thing[0]))
+    found = [(i, score) for i, score in (maps.scores or {}).items() if i in present]
+    return sorted(found, key=lambda thing: (-thing[1], thing[0]))

@@ -45,10 +45,35 @@ def encode(pixels: np.ndarray) -> bytes:
         pixels = np.packbits(pixels, axis=1)
     elif bits == 16:
         pixels = np.ascontiguousarray(pixels, '>u2').view(np.uint8)
-    # Each row begins with the number of its filter: 0 for none.
-    rows = np.zeros((height, 1 + pixels[:1].size), np.uint8)
+    rows = _rows(height, pixels[:1].size)
     rows[:, 1:].reshape(pixels.shape)[...] = pixels
-    header = struct.pack('>IIBBBBB', width, height, bits, kind, 0, 0, 0)
+    return _file(rows, struct.pack('>IIBBBBB', width, height, bits, kind, 0, 0, 0))
+
+
+def encode_within(mask: np.ndarray, size: tuple[int, int], place: tuple[int, int]) -> bytes:
+    """Encodes a mask that is False but for a part of it, in time that hardly depends on the rest.
+
+    Args:
+      mask: bool [height, width], the part.
+      size: of the whole, (height, width).
+      place: of the part's first pixel in the whole, (y, x).
+    """
+    (top, left), (height, width) = place, mask.shape
+    shifted = np.zeros((height, left % 8 + width), bool)  # begins where a byte does
+    shifted[:, left % 8 :] = mask
+    packed = np.packbits(shifted, axis=1)
+    rows = _rows(size[0], -(-size[1] // 8))
+    first = 1 + left // 8
+    rows[top : top + height, first : first + packed.shape[1]] = packed
+    return _file(rows, struct.pack('>IIBBBBB', size[1], size[0], 1, _GREY, 0, 0, 0))
+
+
+def _rows(height: int, width: int) -> np.ndarray:
+    """Makes rows of `width` bytes of pixels; each begins with the number of its filter: 0 for none."""
+    return np.zeros((height, 1 + width), np.uint8)
+
+
+def _file(rows: np.ndarray, header: bytes) -> bytes:
     chunks = ((b'IHDR', header), (b'IDAT', zlib.compress(rows.data, _LEVEL)), (b'IEND', b''))
     return _SIGNATURE + b''.join(_chunk(name, content) for name, content in chunks)
 

@@ -9,18 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from panpipe.model import datasets, labels
+from panpipe.model import datasets, labels, masks
 
 # Odd, so that multiplying by it modulo 2^24 gives every segment a colour of its own; these lie far apart.
 _COLOR_STEP = 0x9E3779
 
 
-def encode(panoptic: np.ndarray, spec: datasets.DatasetSpec) -> tuple[np.ndarray, tuple[labels.Segment, ...]]:
+def encode(
+    panoptic: np.ndarray, spec: datasets.DatasetSpec, extents: Mapping[int, masks.Extent] | None = None
+) -> tuple[np.ndarray, tuple[labels.Segment, ...]]:
     """Turns a panoptic map into official form.
 
     Args:
       panoptic: int32 [height, width], ids of `spec.labels`; void pixels belong to no segment.
       spec: knows the official class ids.
+      extents: those of the map, where they are known already.
 
     Returns:
       uint8 [height, width, 3], RGB, black where void, and the segments, ascending by panoptic id.
@@ -28,17 +31,17 @@ def encode(panoptic: np.ndarray, spec: datasets.DatasetSpec) -> tuple[np.ndarray
     Raises:
       ValueError: an id is of no class of the data set, and not void.
     """
-    areas = np.bincount(panoptic.ravel())
-    present = np.flatnonzero(areas)
+    extents = masks.extents(panoptic) if extents is None else extents
+    present = np.fromiter(extents, int, len(extents))
     classes = present // spec.labels.label_divisor
     is_segment = classes != spec.labels.ignore_label
     wrong = [int(i) for i in classes[is_segment] if int(i) not in spec.by_id]
     if wrong:
         raise ValueError(f'class {wrong[0]} is not one of {spec.name}')
-    colors = np.zeros(len(areas), np.uint32)
+    colors = np.zeros(present.max(initial=0) + 1, np.uint32)
     colors[present[is_segment]] = np.arange(1, is_segment.sum() + 1) * _COLOR_STEP % 2**24
     found = tuple(
-        labels.Segment(int(colors[i]), spec.by_id[int(c)].official_id, int(areas[i]))
+        labels.Segment(int(colors[i]), spec.by_id[int(c)].official_id, extents[int(i)].area)
         for i, c in zip(present[is_segment], classes[is_segment], strict=True)
     )
     return color(colors.take(panoptic)), found

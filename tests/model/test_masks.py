@@ -27,6 +27,18 @@ def test_equals_the_coding_of_masks_laid_out(ids):
     assert masks.encode(ids, [1, 3]) == expected
 
 
+@hypothesis.given(MAPS)
+def test_extents_equal_those_of_masks_laid_out(ids):
+    expected = {}
+    for i in np.unique(ids).tolist():
+        rows, columns = np.nonzero(ids == i)
+        box = rows.min(), columns.min(), rows.max() + 1, columns.max() + 1
+        expected[i] = (len(rows), *map(int, box))
+    assert masks.extents(ids) == expected
+    assert list(masks.extents(ids)) == sorted(expected)
+
+
 def test_nothing_wanted_and_nothing_there():
     assert masks.encode(np.ones((2, 3), np.int32), []) == {}
     assert masks.encode(np.ones((0, 3), np.int32), [1]) == {}
+    assert masks.extents(np.ones((0, 3), np.int32)) == {}

@@ -33,6 +33,12 @@ def test_masks_and_large_numbers_are_read_back_from_any_memory_order(pixels, is_
     np.testing.assert_array_equal(_decoded(png.encode(pixels)), pixels)
 
 
+@hypothesis.given(npst.arrays(np.bool_, SIDES), *[st.integers(0, 9) for _ in range(4)])
+def test_a_mask_is_read_back_at_its_place(mask, top, left, below, beside):
+    whole = np.pad(mask, ((top, below), (left, beside)))
+    assert png.encode_within(mask, whole.shape, (top, left)) == png.encode(whole)
+
+
 def test_all_tasks_are_done_and_errors_are_told(tmp_path):
     png.side_by_side(
         [lambda i=i: png.save(str(tmp_path / f'{i}.png'), np.eye(4, dtype=bool)) for i in range(9)]
