@@ -57,6 +57,13 @@ def options(arguments: Sequence[str] = ()) -> pipeline_options.PipelineOptions:
     return found
 
 
+def is_one_process(beam_options: pipeline_options.PipelineOptions) -> bool:
+    """Says whether all workers are threads of this process."""
+    runner = beam_options.view_as(pipeline_options.StandardOptions).runner
+    mode = beam_options.view_as(pipeline_options.DirectOptions).direct_running_mode
+    return runner in _IN_PROCESS and mode != 'multi_processing'
+
+
 def run(
     build: Callable[[beam.Pipeline], object],
     beam_options: pipeline_options.PipelineOptions,

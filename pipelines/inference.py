@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A SavedModel of `panpipe export` as a model of Beam's RunInference."""
 
+import concurrent.futures
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from apache_beam.ml.inference import base
@@ -12,6 +13,8 @@ from panpipe.model import datasets, errors
 from panpipe.model.inputs import records
 from panpipe.pipelines.formats.maps import Maps
 
+# So many are decoded, predicted and written side by side, and done again after an interruption.
+_BATCH = 4
 _FACTS = os.path.join('assets.extra', 'panpipe.json')
 
 
@@ -46,30 +49,45 @@ class Predictor:
         self._has_instances = noted['has_instances']
         self._model = tf.saved_model.load(folder)
 
-    def predict(self, image: Image) -> Maps:
-        """Predicts one image.
+    def predict(self, images: Sequence[Image]) -> list[Maps]:
+        """Predicts images one by one, because their sizes differ; the next one is decoded meanwhile.
 
         Raises:
-          errors.InputError: the image cannot be decoded.
+          errors.InputError: an image cannot be decoded.
         """
+        with concurrent.futures.ThreadPoolExecutor(1) as ahead:
+            decoded = ahead.map(self._decode, images)
+            return [self._predict(image.name, pixels) for image, pixels in zip(images, decoded, strict=True)]
+
+    def _decode(self, image: Image) -> Any:
+        """Returns pixels, uint8 [height, width, 3]. TensorFlow's decoders are those of training."""
         tf = self._tensorflow
         try:
-            found = self._model.signatures['serving_default'](image_bytes=tf.constant(image.encoded))
+            return tf.io.decode_image(image.encoded, channels=3, expand_animations=False)
         except tf.errors.InvalidArgumentError:
             records.decode_image(image.encoded, f'image {image.name}')  # tells whose fault it is
             raise
+
+    def _predict(self, name: str, pixels: Any) -> Maps:
+        found = self._model.signatures['pixels'](image=pixels)
         ids, sure = found['instance_ids'].numpy().tolist(), found['instance_scores'].numpy().tolist()
         scores = dict(zip(ids, sure, strict=True)) if self._has_instances else None
-        return Maps(image.name, found['panoptic'].numpy(), found['semantic'].numpy(), scores)
+        return Maps(name, found['panoptic'].numpy(), found['semantic'].numpy(), scores)
 
 
 class Handler(base.ModelHandler[Image, Maps, Predictor]):
-    """Tells RunInference how to load and call a SavedModel: one copy a machine, one image at a time."""
+    """Tells RunInference how to load and call a SavedModel: a few images at a time."""
 
-    def __init__(self, folder: str) -> None:
-        """Remembers the folder of the SavedModel; workers load it."""
-        super().__init__(min_batch_size=1, max_batch_size=1)
-        self._folder = folder
+    def __init__(self, folder: str, *, is_shared: bool) -> None:
+        """Remembers the folder of the SavedModel; workers load it.
+
+        Args:
+          folder: of the SavedModel.
+          is_shared: worker processes of a machine use one copy, in a process of its own. Images and maps
+            then travel between processes, which takes time.
+        """
+        super().__init__(min_batch_size=_BATCH, max_batch_size=_BATCH)
+        self._folder, self._is_shared = folder, is_shared
 
     def load_model(self) -> Predictor:
         """Loads the model."""
@@ -77,10 +95,10 @@ class Handler(base.ModelHandler[Image, Maps, Predictor]):
 
     def run_inference(
         self, batch: Sequence[Image], model: Predictor, inference_args: Mapping[str, Any] | None = None
-    ) -> Iterator[Maps]:
-        """Predicts the images one by one, because their sizes differ."""
+    ) -> list[Maps]:
+        """Predicts images."""
         del inference_args
-        return map(model.predict, batch)
+        return model.predict(batch)
 
     def get_num_bytes(self, batch: Sequence[Image]) -> int:
         """Counts the bytes of the image files."""
@@ -91,8 +109,8 @@ class Handler(base.ModelHandler[Image, Maps, Predictor]):
         return 'panpipe'
 
     def share_model_across_processes(self) -> bool:
-        """Lets all worker processes of a machine use one copy."""
-        return True
+        """Says whether all worker processes of a machine use one copy."""
+        return self._is_shared
 
 
 def facts(folder: str) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ A run that was interrupted goes on where it stopped, from OUTPUT.partial.
 
 import argparse
 import collections
+import concurrent.futures
 import contextlib
 import functools
 import importlib.metadata
@@ -28,6 +29,8 @@ from panpipe.pipelines.formats import maps as formats_maps
 from panpipe.pipelines.formats import png, registry
 
 _SECONDS_BETWEEN_LOOKS = 0.5
+# Images that are predicted and not written yet: 16 MB each, of Cityscapes.
+_MOST_WAITING = 4
 _EXAMPLES = (
     "panpipe predict --saved_model exported --input 'records/val*' --output predictions",
     'panpipe predict --saved_model exported --input photos --format coco --output predictions',
@@ -76,9 +79,11 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     for inner in form.FOLDERS if has_instances else form.PIXELS:
         os.makedirs(os.path.join(unfinished.folder, inner), exist_ok=True)
     with _watched(unfinished.done, total):
-        execution.run(
-            lambda root: build(root, source, arguments.saved_model, name, spec, unfinished), beam_options
+        handler = inference.Handler(
+            arguments.saved_model, is_shared=not execution.is_one_process(beam_options)
         )
+        writer = WriteImages(unfinished, name, spec)
+        execution.run(lambda root: build(root, source, handler, writer, unfinished), beam_options)
     for file_name, content in form.documents(unfinished.notes(), spec).items():
         png.write_whole(os.path.join(unfinished.folder, file_name), json.dumps(content).encode())
     if arguments.zip:
@@ -88,12 +93,45 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     print(f'panpipe predict: wrote {total} predictions to {output}{told}')
 
 
+class WriteImages(beam.DoFn):
+    """Writes the files of images in a thread of its own, while the model looks at the next ones.
+
+    Compression and file systems leave the interpreter to others.
+    """
+
+    def __init__(
+        self, unfinished: resumption.Unfinished, format_name: str, spec: datasets.DatasetSpec
+    ) -> None:
+        """Takes the folder, the name of its format, and the data set."""
+        self._unfinished, self._format_name, self._spec = unfinished, format_name, spec
+
+    def start_bundle(self) -> None:
+        """Opens the thread."""
+        self._thread = concurrent.futures.ThreadPoolExecutor(1)
+        self._pending = collections.deque[concurrent.futures.Future[None]]()
+
+    def process(self, maps: formats_maps.Maps) -> None:
+        """Hands one image over; waits where too many wait already."""
+        if len(self._pending) >= _MOST_WAITING:
+            self._pending.popleft().result()
+        self._pending.append(self._thread.submit(self._write, maps))
+
+    def finish_bundle(self) -> None:
+        """Waits until all files are there."""
+        with self._thread:
+            for written in self._pending:
+                written.result()
+
+    def _write(self, maps: formats_maps.Maps) -> None:
+        form = registry.FORMATS[self._format_name]
+        self._unfinished.note(form.write(self._unfinished.folder, maps, self._spec))
+
+
 def build(
     root: beam.Pipeline,
     source: beam.PTransform,
-    saved_model: str,
-    format_name: str,
-    spec: datasets.DatasetSpec,
+    handler: inference.Handler,
+    writer: WriteImages,
     unfinished: resumption.Unfinished,
 ) -> None:
     """Lays out the pipeline: images of `source` that are not done, through the model into files."""
@@ -101,8 +139,8 @@ def build(
     _ = (
         images
         | 'LeaveOutDone' >> beam.Filter(lambda image: unfinished.lacks(image.name))
-        | 'Predict' >> base.RunInference(inference.Handler(saved_model))
-        | 'WriteImages' >> beam.Map(write_maps, unfinished, format_name, spec)
+        | 'Predict' >> base.RunInference(handler)
+        | 'WriteImages' >> beam.ParDo(writer)
     )
     _ = (
         images
@@ -110,16 +148,6 @@ def build(
         | 'CollectNames' >> beam.combiners.ToList()
         | 'RefuseTwins' >> beam.Map(refuse_twins)
     )
-
-
-def write_maps(
-    maps: formats_maps.Maps,
-    unfinished: resumption.Unfinished,
-    format_name: str,
-    spec: datasets.DatasetSpec,
-) -> None:
-    """Writes the files of one image, and notes that they are there."""
-    unfinished.note(registry.FORMATS[format_name].write(unfinished.folder, maps, spec))
 
 
 def refuse_twins(names: Sequence[str]) -> None:

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Times what the prediction job does beside the network: decode, place, post-process, restore, write files.
 
+The last row is what one more image costs the whole job, its steps side by side, from runs on 4 and 20 images.
+
 python tests/benchmarks/predict.py [--threads 1,2] [--repeats 10] [--json FILE]
 
 The network is a constant: it says at once what `merge.scene` draws. The photo is one of `frames.py`.
 """
 
+import contextlib
 import functools
 import io
 import json
 import pathlib
+import shutil
 import tempfile
 from typing import Any
 
@@ -62,7 +66,7 @@ def export(folder: pathlib.Path) -> None:
         inference.Views(),
         has_instances=True,
     )
-    tf.saved_model.save(server, str(folder), signatures={'serving_default': server.serve})
+    tf.saved_model.save(server, str(folder), signatures={'pixels': server.serve_pixels})
     facts = folder / 'assets.extra/panpipe.json'
     facts.parent.mkdir()
     facts.write_text(json.dumps({'dataset': DATASET, 'uses_op': True, 'has_instances': True}))
@@ -82,14 +86,14 @@ def measure(repeats: int) -> dict[str, timing.Row]:
         export(root / 'model')
         predictor = inference.Predictor(str(root / 'model'))
         image = inference.Image('town_000000_000019_leftImg8bit', photo.getvalue())
-        maps = predictor.predict(image)
+        (maps,) = predictor.predict([image])
         written = maps.panoptic.nbytes + maps.semantic.nbytes
         works = {
             'stage: decode the photo': timing.Work(
                 functools.partial(tf.io.decode_image, image.encoded), 3 * maps.panoptic.size
             ),
             'decode, post-process, restore': timing.Work(
-                functools.partial(predictor.predict, image), 3 * maps.panoptic.size + written
+                functools.partial(predictor.predict, [image]), 3 * maps.panoptic.size + written
             ),
         }
         for name in ('cityscapes', 'coco'):
@@ -99,7 +103,31 @@ def measure(repeats: int) -> dict[str, timing.Row]:
             works[f'write files, {name}'] = timing.Work(
                 functools.partial(form.write, str(folder), maps, spec), written
             )
-        return timing.rows(works, repeats)
+        rows = timing.rows(works, repeats)
+        rows['the whole job, an image'] = timing.Row(times=_job(root, image.encoded, repeats))
+        return rows
+
+
+def _job(root: pathlib.Path, photo: bytes, repeats: int) -> list[float]:
+    """Returns by how many milliseconds an image prolongs the job; each figure takes some seconds."""
+    from panpipe.pipelines import predict
+
+    few, many = 4, 20
+    for number in (few, many):
+        (root / f'{number}').mkdir()
+        for i in range(number):
+            (root / f'{number}/town_{i:06d}_000019_leftImg8bit.png').write_bytes(photo)
+
+    def run(number: int) -> None:
+        arguments = ['--saved_model', root / 'model', '--input', root / f'{number}', '--output', root / 'out']
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            if predict.main([str(argument) for argument in arguments]):
+                raise RuntimeError('panpipe predict failed')
+        shutil.rmtree(root / 'out')
+
+    times = timing.in_turn({f'{n}': functools.partial(run, n) for n in (few, many)}, max(3, repeats // 5))
+    pairs = zip(times[f'{few}'], times[f'{many}'], strict=True)
+    return [(longer - shorter) / (many - few) for shorter, longer in pairs]
 
 
 if __name__ == '__main__':

@@ -31,6 +31,19 @@ def test_runs_in_this_process_by_default():
     )
 
 
+@pytest.mark.parametrize(
+    ('arguments', 'expected'),
+    [
+        ([], True),
+        (['--direct_running_mode=multi_threading', '--direct_num_workers=2'], True),
+        (['--direct_running_mode=multi_processing', '--direct_num_workers=2'], False),
+        (['--runner=FlinkRunner'], False),
+    ],
+)
+def test_what_runs_in_one_process(arguments, expected):
+    assert execution.is_one_process(execution.options(arguments)) == expected
+
+
 def test_a_given_runner_is_kept():
     found = execution.options(['--runner', 'DirectRunner', '--direct_num_workers=2'])
     assert found.view_as(pipeline_options.StandardOptions).runner == 'DirectRunner'

@@ -33,9 +33,9 @@ class Thresholds(tf.Module):
         self._stuff, self._thing = STUFF[spec.layout], THING[spec.layout]
         self._divisor = spec.labels.label_divisor
 
-    @tf.function(input_signature=[tf.TensorSpec([], tf.string, 'image_bytes')])
-    def serve(self, image_bytes):
-        image = tf.cast(tf.io.decode_image(image_bytes, channels=3, expand_animations=False), tf.int32)
+    @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8, 'image')])
+    def serve_pixels(self, image):
+        image = tf.cast(image, tf.int32)
         semantic = tf.where(image[..., 0] > 127, self._thing, self._stuff)
         instance = tf.where(semantic == self._thing, image[..., 1] // 64 + 1, 0)
         score = tf.cast(instance, tf.float32)
@@ -53,7 +53,7 @@ def models(tmp_path_factory):
     for layout in THING:
         folder = folders[layout] = tmp_path_factory.mktemp('models') / layout
         model = Thresholds(SPECS[layout])
-        tf.saved_model.save(model, str(folder), signatures={'serving_default': model.serve})
+        tf.saved_model.save(model, str(folder), signatures={'pixels': model.serve_pixels})
         (folder / 'assets.extra').mkdir(exist_ok=True)
         facts = {
             'dataset': SPECS[layout].name,
@@ -150,11 +150,11 @@ def test_records(models, photos, tmp_path):
 def test_beam_equals_the_bare_model(models, photos):
     path = next(photos.rglob('*.png'))
     image = inference.Image(path.stem, path.read_bytes())
-    handler = inference.Handler(str(models['coco']))
+    handler = inference.Handler(str(models['coco']), is_shared=True)
     (maps,) = handler.run_inference([image], handler.load_model())
     np.testing.assert_array_equal(maps.panoptic, _expected(np.array(Image.open(path)), 'coco'))
     assert maps.panoptic.dtype == maps.semantic.dtype == np.int32
-    assert handler.batch_elements_kwargs() == {'min_batch_size': 1, 'max_batch_size': 1}
+    assert handler.batch_elements_kwargs() == {'min_batch_size': 4, 'max_batch_size': 4}
     assert handler.share_model_across_processes()
     assert handler.get_num_bytes([image, image]) == 2 * len(image.encoded)
 
