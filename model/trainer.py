@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from panpipe.model import averages, checkpoints, inference, solver, tensors
-from panpipe.model.layers import recompute
+from panpipe.model.layers import depthwise, recompute
 
 Losses = dict[str, tf.Tensor]
 LossFunction = Callable[[tensors.Heads, tensors.Targets], Losses]
@@ -29,6 +29,7 @@ class Trainer:
       num_parts: parts of a global batch that go through the network one after another.
       average: follows the weights after each step, or None.
       recomputes: the backward pass computes activations again, instead of keeping them.
+      is_compiled_for_cpu: compiled ops take part in the backward pass; all replicas are on CPUs.
     """
 
     network: keras.Model
@@ -40,6 +41,7 @@ class Trainer:
     num_parts: int = 1
     average: averages.Averages | None = None
     recomputes: bool = False
+    is_compiled_for_cpu: bool = False
 
     def __post_init__(self) -> None:
         self._traced = tf.function(self._step)
@@ -116,7 +118,10 @@ class Trainer:
         """Returns what these images of this replica add to the losses and gradients of the global batch."""
         share = self.strategy.num_replicas_in_sync * self.num_parts
         with tf.GradientTape() as tape:
-            with recompute.scope(self.network, self.recomputes):
+            with (
+                recompute.scope(self.network, self.recomputes),
+                depthwise.fast_gradients(self.is_compiled_for_cpu),
+            ):
                 heads = self.network(images, training=True)
             heads = inference.full_resolution(heads, images)
             losses = {

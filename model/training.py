@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from panpipe.custom_ops import library
 from panpipe.model import (
     averages,
     build,
@@ -142,7 +143,13 @@ def _trainer(
         experiment.trainer_options.gradient_accumulation_steps,
         averages.Averages(network, solver_options.ema_momentum) if solver_options.ema_momentum else None,
         experiment.trainer_options.recompute,
+        library.available() and _is_on_cpus(strategy),
     )
+
+
+def _is_on_cpus(strategy: tf.distribute.Strategy) -> bool:
+    is_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
+    return not is_tpu and not tf.config.get_visible_devices('GPU')
 
 
 @contextlib.contextmanager

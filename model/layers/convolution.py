@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from panpipe.model.layers import activations, atrous, composite, normalization
+from panpipe.model.layers import activations, atrous, composite, depthwise, normalization
 
 
 class Window(NamedTuple):
@@ -93,7 +93,7 @@ class DepthwiseConvolution(keras.layers.Layer):
         if not isinstance(padding, str):
             # With oneDNN, TensorFlow aborts on this convolution joined to a bias if it is to pad by itself.
             x, padding = tf.pad(x, padding), 'VALID'
-        return tf.nn.depthwise_conv2d(x, kernel, (1, stride, stride, 1), padding, dilations=(rate, rate))
+        return depthwise.convolve(x, kernel, stride, padding, rate)
 
 
 class Unit(composite.Composite):

@@ -19,6 +19,11 @@ NETWORKS = {
     'MobileNetV3-Small': 'cityscapes/panoptic_deeplab/mobilenet_v3_small_os32',
     'ResNet-50': 'cityscapes/panoptic_deeplab/resnet50_os32_merge_with_pure_tf_func',
 }
+VARIANTS = {
+    '': {'is_compiled_for_cpu': True},
+    " with TensorFlow's gradients": {},
+    ' recomputing': {'is_compiled_for_cpu': True, 'recomputes': True},
+}
 SIZE = 513, 1025
 _MATRIX = 2048
 
@@ -33,8 +38,8 @@ def measure(repeats: int) -> dict[str, timing.Row | list[float]]:
         experiment = configurations.load(path)
         forward, count = _forward(experiment)
         works[f'forward, {name}'], flops[f'forward, {name}'] = forward, count
-        for variant, recomputes in (('', False), (' recomputing', True)):
-            works[f'training step{variant}, {name}'] = _step(experiment, recomputes)
+        for variant, options in VARIANTS.items():
+            works[f'training step{variant}, {name}'] = _step(experiment, **options)
     times = timing.in_turn(works, repeats)
     rows = {
         name: timing.Row(times=times[name], extra=timing.extra_memory(work)) for name, work in works.items()
@@ -57,8 +62,8 @@ def _forward(experiment: Any) -> tuple[Any, int]:
     return functools.partial(traced, image), 2 * operations.multiply_adds(traced.graph)
 
 
-def _step(experiment: Any, recomputes: bool) -> Any:
-    """Returns a whole training step: losses, gradients, optimizer."""
+def _step(experiment: Any, **options: bool) -> Any:
+    """Returns a whole training step: losses, gradients, optimizer. The options are those of a trainer."""
     import tensorflow as tf
 
     from panpipe.model import build, solver, tensors, trainer, training
@@ -71,7 +76,7 @@ def _step(experiment: Any, recomputes: bool) -> Any:
         tf.distribute.get_strategy(),
         clip_norm=0.0,
         global_step=tf.Variable(0, dtype=tf.int64),
-        recomputes=recomputes,
+        **options,
     )
     image = tf.random.uniform((1, *SIZE, 3), maxval=255.0)
     maps = [tf.ones((1, *SIZE)) for _ in range(4)]

@@ -11,7 +11,7 @@ import pytest
 from panpipe.custom_ops import build
 
 
-@pytest.mark.parametrize('name', ['merge_test', 'heads_test', 'inputs_test'])
+@pytest.mark.parametrize('name', ['merge_test', 'heads_test', 'inputs_test', 'depthwise_test'])
 def test_bands_and_sanitizers(name, tmp_path):
     compiler = shutil.which(os.environ.get('CXX', 'g++'))
     if compiler is None:
