@@ -45,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--predictions', required=True, type=pathlib.Path, help='folder that predict wrote')
     parser.add_argument('--score', type=pathlib.Path, help='file that score wrote')
     parser.add_argument('--evaluation', type=pathlib.Path, help='file that evaluate wrote')
+    parser.add_argument('--oracles', type=pathlib.Path, help='file that oracles wrote')
     parser.add_argument('--records', type=pathlib.Path, help='folder that convert wrote, to name the data')
     parser.add_argument('--run_dir', type=pathlib.Path, help='folder of the training run, for its curves')
     parser.add_argument('--statistics', type=pathlib.Path, help='statistics.json of the training records')
@@ -79,6 +80,9 @@ def tiles(score: Mapping[str, Any], evaluated: Mapping[str, Any]) -> list[dict[s
             name = measure.upper() + ('' if group == 'all' else f' {group}')
             interval = intervals['pq'].get(group) if measure == 'pq' else None
             found.append({'name': name, 'value': f'{value:.1f}', 'note': _note(interval, intervals['level'])})
+    edges = evaluated.get('boundary_pq', {}).get('all')
+    if edges is not None:
+        found.append({'name': 'boundary PQ', 'value': f'{edges:.1f}', 'note': 'per cent, outlines count'})
     if source.get('miou') is not None:
         note = _note(intervals['miou'], intervals['level'])
         found.append({'name': 'mIoU', 'value': f'{source["miou"]:.1f}', 'note': note})
@@ -149,6 +153,7 @@ def _facts(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> dict[st
             name: tuple(error_maps.COLORS[error].tolist()) for error, name in error_maps.NAMES.items()
         },
         'sizes': {name: row for name, row in evaluated['by_size'].items() if row['pq'] is not None},
+        'oracles': _oracles(_read_json(arguments.oracles)),
         'measures': list(_MEASURES.values()),
         'bar': list(_MEASURES).index('pq' if measure == 'pq' else 'iou'),
         'classes': _classes(score or evaluated, spec),
@@ -175,6 +180,20 @@ def _evaluate(shown: gallery.Gallery) -> dict[str, Any]:
             total += shown.judge(name)
             advance(number, '')
     return evaluation.figures(total, shown.spec, {'evaluator': 'panpipe'})
+
+
+def _oracles(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Lists what was perfect, PQ by group and mIoU, and what they gained: (value, gain) in per cent."""
+    names = {'baseline': 'nothing: the network itself', 'instances': 'centers and offsets'}
+    return [
+        {
+            'name': names.get(name, name),
+            'pairs': [(one['pq'][group], one['gain']['pq'][group]) for group in ('all', 'things', 'stuff')]
+            + [(one['miou'], one['gain']['miou'])],
+        }
+        for name, one in content.items()
+        if isinstance(one, dict)
+    ]
 
 
 def _confusion(counted: Mapping[str, Any] | None) -> str:

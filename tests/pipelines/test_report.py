@@ -189,6 +189,19 @@ def test_an_evaluation_that_was_made_before_says_the_same(scene, tmp_path):
     assert pages[0] == pages[1]
 
 
+def test_what_perfect_heads_would_gain(scene, tmp_path):
+    group = {'all': 50.0, 'things': 40.0, 'stuff': 60.0}
+    gain = {'pq': {'all': 12.34, 'things': 20.0, 'stuff': 0.0}, 'miou': -0.5}
+    told = {'step': 3, 'offset': {'pq': group, 'miou': 70.0, 'gain': gain}}
+    path = tmp_path / 'oracles.json'
+    path.write_text(json.dumps(told))
+    assert _run(scene, '--oracles', str(path)) == 0
+    page = (scene[0] / 'report.html').read_text()
+    assert '<tr><td>offset</td><td>50.0 <small>+12.3</small></td>' in page
+    assert '<td>70.0 <small>-0.5</small></td>' in page
+    assert 'boundary PQ<b>100.0</b>' in page
+
+
 def test_the_gallery_shows_the_worst_the_best_and_some_others():
     quality = {f'{i}': float(i) for i in range(10)} | {'void': None}
     chosen = gallery.choose(quality, 9)

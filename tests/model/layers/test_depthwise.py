@@ -55,7 +55,9 @@ def test_whole_numbers_are_exact():
         np.testing.assert_array_equal(mine, theirs)
 
 
-@pytest.mark.parametrize(('size', 'rate', 'dtype'), [(7, 1, tf.float32), (3, 2, tf.float32), (3, 1, tf.bfloat16)])
+@pytest.mark.parametrize(
+    ('size', 'rate', 'dtype'), [(7, 1, tf.float32), (3, 2, tf.float32), (3, 1, tf.bfloat16)]
+)
 def test_what_the_op_does_not_do_is_left_to_tensorflow(size, rate, dtype):
     x, kernel = tf.ones((1, 9, 9, 4), dtype), tf.ones((size, size, 4, 1), dtype)
 
