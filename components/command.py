@@ -14,7 +14,7 @@ import types
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from panpipe.components import quiet
+from panpipe.model import quiet
 
 
 class Job(NamedTuple):

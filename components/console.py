@@ -12,7 +12,7 @@ import re
 import time
 from typing import TextIO
 
-from panpipe.components import quiet
+from panpipe.model import quiet
 
 _COLOR = re.compile(r'\x1b\[\d+m')
 _START = re.compile(r"Executing task '([\w-]+)'")

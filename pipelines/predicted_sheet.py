@@ -8,6 +8,7 @@ from panpipe.model.drawing import error_maps, keys, overlays, panels, pictures, 
 from panpipe.model.inputs import records
 from panpipe.pipelines import photos, predictions, scores, stored
 from panpipe.pipelines.formats import registry
+from panpipe.pipelines.sources import annotations, files
 
 _COLUMNS = 2
 
@@ -64,8 +65,9 @@ def make(found: predictions.Predictions, name: str, photos_at: str | None) -> sh
     classes = pictures.class_colors(pictures.scale(semantic, size, is_label=True), spec)
     drawn.append(panels.Panel('classes', classes))
     if truth is not None and photo is not None:
-        judged = panoptic if panoptic is not None else _as_panoptic(semantic, spec)
-        drawn += _errors(photo, truth, judged, spec)
+        if panoptic is None:  # nothing but classes is to be judged
+            panoptic, truth = _as_panoptic(semantic, spec), _as_panoptic(_classes(truth, spec), spec)
+        drawn += _errors(photo, truth, panoptic, spec)
         legend.append(keys.errors())
     rows = [drawn[i : i + _COLUMNS] for i in range(0, len(drawn), _COLUMNS)]
     title = f'{name}    {semantic.shape[1]} x {semantic.shape[0]} px    {spec.name}'
@@ -107,15 +109,29 @@ def _as_panoptic(semantic: np.ndarray, spec: datasets.DatasetSpec) -> np.ndarray
     return ids.astype(np.int32)
 
 
+def _classes(panoptic: np.ndarray, spec: datasets.DatasetSpec) -> np.ndarray:
+    """Returns the classes of a panoptic map, int32 [height, width]; `num_classes` stands for no class."""
+    classes = spec.labels.decode(panoptic)[0]
+    return np.where(classes == spec.labels.ignore_label, spec.labels.num_classes, classes)
+
+
 def _photo(place: str, name: str, spec: datasets.DatasetSpec) -> tuple[np.ndarray, np.ndarray | None]:
     """Finds the photo of an image, uint8 [height, width, 3], and its ground truth where that is stored."""
-    if not place.endswith('.tfrecord') and '*' not in place:
-        for entry in photos.find(place, None, spec):
-            if official_name(entry.image_id, spec) == name:
-                return records.decode_image(photos.load(entry).encoded, entry.path), None
-        raise errors.InputError(f'--photos {place} holds no image {name}; check the folder')
-    for serialized in stored.read(stored.find_files([place])):
+    paths = stored.match(place)
+    if not paths or annotations.image_files(paths):
+        return _photo_file(place, name, spec), None
+    for serialized in stored.read(paths):
         if official_name(records.image_id(serialized), spec) == name:
             record = records.parse(serialized)
             return records.decode_image(record.encoded, record.image_id), record.panoptic
     raise errors.InputError(f'--photos {place} holds no image {name}; name records of that split')
+
+
+def _photo_file(place: str, name: str, spec: datasets.DatasetSpec) -> np.ndarray:
+    """Finds the photo of an image among the image files of a folder: uint8 [height, width, 3]."""
+    if not files.exists(place):
+        raise errors.InputError(f'--photos {place}: there is no such folder or file; check the path')
+    for entry in photos.find(place, None, spec):
+        if official_name(entry.image_id, spec) == name:
+            return records.decode_image(photos.load(entry).encoded, entry.path)
+    raise errors.InputError(f'--photos {place} holds no image {name}; check the folder')

@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 
-from panpipe.model import config, datasets, errors
+from panpipe.model import config, datasets, errors, quiet
 from panpipe.model.drawing import keys, overlays, panels, pictures, sheet
 from panpipe.model.inputs import records
 
@@ -84,11 +84,12 @@ def _rows(
     experiment: config.Experiment,
 ) -> list[list[panels.Panel]]:
     """Draws the label and its targets at the record's own size."""
-    # TensorFlow takes ten seconds to import; listing images does not need it.
-    from panpipe.model.inputs import previews
+    # TensorFlow takes seconds to import; listing images does not need it.
+    with quiet.start():
+        from panpipe.model.inputs import previews
 
+        targets = previews.targets(panoptic, spec, experiment.train_dataset_options)
     size = photo.picture.shape[0], photo.picture.shape[1]
-    targets = previews.targets(panoptic, spec, experiment.train_dataset_options)
     small = pictures.scale(panoptic, size, is_label=True)
     label = overlays.write_names(pictures.panoptic_picture(small, spec), small, spec)
     classes, *others = panels.of_targets(image, targets, spec, size)

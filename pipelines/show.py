@@ -118,9 +118,11 @@ def _prediction(arguments: argparse.Namespace) -> sheet.Sheet | None:
         raise errors.InputError(f'{folder} holds predictions; name their data set: --dataset')
     found = predicted_sheet.open_folder(folder, arguments.dataset)
     names = sorted(found.names)
-    if arguments.list or not names:
+    if arguments.list:
         _print(names)
         return None
+    if not names:
+        raise errors.InputError(f'{folder} holds no prediction; run `panpipe predict` again')
     name = predicted_sheet.official_name(arguments.image, found.spec) if arguments.image else names[0]
     if name not in names:
         raise _unknown(arguments.image, names, folder)

@@ -22,7 +22,7 @@ import rich.console
 import rich.table
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from panpipe.model import datasets, errors, jobs
+from panpipe.model import datasets, errors, jobs, quiet
 from panpipe.pipelines import execution
 
 _BATCH_SIZE = 8  # records decoded at once; bounds memory
@@ -77,11 +77,12 @@ def _statistics(arguments: argparse.Namespace, beam_arguments: Sequence[str]) ->
 def _analyze(
     patterns: list[str], spec: datasets.DatasetSpec, graph: pathlib.Path, options: PipelineOptions
 ) -> dict[str, np.ndarray]:
-    import tensorflow_transform.beam as tft_beam
-    from tensorflow_transform.tf_metadata import schema_utils
-    from tfx_bsl.public import tfxio
+    with quiet.start():
+        import tensorflow_transform.beam as tft_beam
+        from tensorflow_transform.tf_metadata import schema_utils
+        from tfx_bsl.public import tfxio
 
-    from panpipe.pipelines import label_counts
+        from panpipe.pipelines import label_counts
 
     schema = schema_utils.schema_from_feature_spec(dict(label_counts.FEATURES))
     source = tfxio.TFExampleRecord(patterns, schema=schema, telemetry_descriptors=['panpipe'])

@@ -21,9 +21,7 @@ def find_files(patterns: Sequence[str]) -> list[str]:
     """
     found: set[str] = set()
     for pattern in patterns:
-        matched = filesystems.FileSystems.match([pattern])[0].metadata_list
-        paths = [file.path for file in matched if not os.path.isdir(file.path)]
-        paths += files.find(pattern, '*.tfrecord')
+        paths = match(pattern)
         if not paths:
             raise errors.InputError(
                 f'{pattern} matches no file; give records of `panpipe convert`, such as records/train-*, '
@@ -31,6 +29,13 @@ def find_files(patterns: Sequence[str]) -> list[str]:
             )
         found.update(paths)
     return sorted(found)
+
+
+def match(pattern: str) -> list[str]:
+    """Lists the files that a glob pattern matches, or all `*.tfrecord` where it names a folder."""
+    matched = filesystems.FileSystems.match([pattern])[0].metadata_list
+    paths = [file.path for file in matched if not os.path.isdir(file.path)]
+    return paths + files.find(pattern, '*.tfrecord')
 
 
 def read(paths: Sequence[str]) -> Iterator[bytes]:

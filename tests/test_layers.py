@@ -24,6 +24,7 @@ CORE = (
     'panpipe.model.masks',
     'panpipe.model.progress',
     'panpipe.model.quality',
+    'panpipe.model.quiet',
     'panpipe.model.schema',
     'panpipe.model.scope',
     'panpipe.model.tensors',

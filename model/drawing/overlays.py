@@ -55,12 +55,13 @@ def write_names(
         left, top, right, bottom = draw.textbbox(place, name, font=font, anchor='mm')
         # A name at the edge is moved inside.
         x = max(_PAD - left, 0) + min(canvas.width - 1 - _PAD - right, 0)
-        box = (left + x - _PAD, top - _PAD, right + x + _PAD, bottom + _PAD)
+        y = max(_PAD - top, 0) + min(canvas.height - 1 - _PAD - bottom, 0)
+        box = (left + x - _PAD, top + y - _PAD, right + x + _PAD, bottom + y + _PAD)
         if any(_touch(box, other) for other in taken):
             continue
         taken.append(box)
         draw.rounded_rectangle(box, 3, (0, 0, 0))
-        draw.text((place[0] + x, place[1]), name, (255, 255, 255), font=font, anchor='mm')
+        draw.text((place[0] + x, place[1] + y), name, (255, 255, 255), font=font, anchor='mm')
     return np.asarray(canvas)
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What training makes of one record, for people to look at."""
 
+import contextlib
 import dataclasses
 import os
 import tempfile
@@ -36,6 +37,7 @@ def targets(
       spec: the data set.
       options: say how wide a centre is, and what small instances weigh.
     """
+    _spare_accelerators()
     weighs_small = options.increase_small_instance_weights
     found = targets_lib.targets(
         tf.constant(panoptic),
@@ -56,6 +58,7 @@ def crops(serialized: bytes, experiment: config.Experiment, number: int, seed: i
       number: of samples.
       seed: of the augmentation.
     """
+    _spare_accelerators()
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'record.tfrecord')
         with tf.io.TFRecordWriter(path) as writer:
@@ -64,6 +67,12 @@ def crops(serialized: bytes, experiment: config.Experiment, number: int, seed: i
         alone = dataclasses.replace(experiment, train_dataset_options=options)
         samples = pipeline.training_samples(alone, batch_size=1, seed=seed).take(number)
         return [_crop(image, found) for image, found in samples.as_numpy_iterator()]
+
+
+def _spare_accelerators() -> None:
+    """Stays on the CPU: TensorFlow would take all memory of a GPU that may be training."""
+    with contextlib.suppress(RuntimeError):  # too late where TensorFlow has begun
+        tf.config.set_visible_devices([], 'GPU')
 
 
 def _crop(image: Any, found: tensors.Targets) -> Crop:
