@@ -14,7 +14,7 @@ setuptools.setup(
     package_dir={f'panpipe.{room}': room for room in ROOMS},
     package_data={
         'panpipe.model': ['categories/*.json', 'configs/**/*.textproto'],
-        'panpipe.custom_ops': ['cc/*', '*.so'],
+        'panpipe.custom_ops': ['cc/*', 'cc/cuda/*', '*.so'],
         'panpipe.pipelines': ['templates/*', 'official/*'],
     },
 )

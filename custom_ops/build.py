@@ -2,7 +2,7 @@
 """Compiles the ops for the installed TensorFlow: `python -m panpipe.custom_ops.build`.
 
 The library lies beside this package, is named after the version of TensorFlow, and runs on any processor of
-the architecture it was built on.
+the architecture it was built on. Where there is a CUDA compiler, a second library has kernels for GPUs.
 """
 
 import os
@@ -11,8 +11,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from panpipe.custom_ops import nvcc
 from panpipe.model import errors, jobs
 
 SOURCES = pathlib.Path(__file__).parent / 'cc'
@@ -21,7 +22,7 @@ _FLAGS = ('-O3', '-DNDEBUG', '-Wall', '-ffp-contract=off', '-shared', '-fPIC')
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Builds the library unless it is newer than its sources."""
+    """Builds the libraries unless they are newer than their sources."""
     parser = jobs.parser(
         'build',
         'Compiles the custom ops for the installed TensorFlow.',
@@ -29,8 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.prog = 'python -m panpipe.custom_ops.build'
     parser.add_argument('--force', action='store_true', help='build even if the library is up to date')
+    nvcc_help = 'CUDA compiler; by default $CUDA_HOME/bin/nvcc or the one in $PATH'
+    parser.add_argument('--nvcc', default='', metavar='PROGRAM', help=nvcc_help)
     args = parser.parse_args(argv)
-    return jobs.run('build', lambda: _build(force=args.force))
+    return jobs.run('build', lambda: _build(args.nvcc, force=args.force))
 
 
 def compile_library(target: pathlib.Path) -> None:
@@ -40,38 +43,68 @@ def compile_library(target: pathlib.Path) -> None:
       InputError: there is no C++ compiler, or the folder cannot be written.
       RuntimeError: the compiler fails; it quotes the compiler.
     """
-    import tensorflow as tf
-
     name = os.environ.get('CXX', 'g++')
     compiler = shutil.which(name)
     if compiler is None:
         raise errors.InputError(f'there is no C++ compiler {name}: install g++, or name another one in CXX')
+    _compile(target, lambda built: _command(compiler, built))
+
+
+def compile_cuda_library(compiler: str, target: pathlib.Path) -> None:
+    """Compiles the kernels for GPUs likewise.
+
+    Raises:
+      InputError: the compiler is too old, or the folder cannot be written.
+      RuntimeError: the compiler fails; it quotes the compiler.
+    """
+    _compile(target, lambda built: nvcc.command(compiler, built))
+
+
+def is_current(target: pathlib.Path, *folders: pathlib.Path) -> bool:
+    """Says whether the library exists and is no older than any source in the folders."""
+    sources = [path.stat().st_mtime for folder in folders for path in folder.iterdir() if path.is_file()]
+    return target.is_file() and target.stat().st_mtime >= max(sources)
+
+
+def _command(compiler: str, target: pathlib.Path) -> list[str]:
+    import tensorflow as tf
+
+    line = [compiler, *_FLAGS, *map(str, sorted(SOURCES.glob('*.cc'))), '-o', str(target)]
+    return [*line, *tf.sysconfig.get_compile_flags(), *tf.sysconfig.get_link_flags()]
+
+
+def _compile(target: pathlib.Path, command_for: Callable[[pathlib.Path], list[str]]) -> None:
     if not os.access(target.parent, os.W_OK):
         raise errors.InputError(f'{target.parent} is not writable: build as the owner of the installation')
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         built = pathlib.Path(folder) / target.name
-        command = [compiler, *_FLAGS, *map(str, sorted(SOURCES.glob('*.cc'))), '-o', str(built)]
-        command += [*tf.sysconfig.get_compile_flags(), *tf.sysconfig.get_link_flags()]
+        command = command_for(built)
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f'{" ".join(command)} failed:\n{done.stderr}')
         built.replace(target)
 
 
-def is_current(target: pathlib.Path) -> bool:
-    """Says whether the library exists and is no older than any of its sources."""
-    sources = [path.stat().st_mtime for path in SOURCES.iterdir()]
-    return target.is_file() and target.stat().st_mtime >= max(sources)
-
-
-def _build(*, force: bool) -> None:
+def _build(wanted_nvcc: str, *, force: bool) -> None:
     from panpipe.custom_ops import library
 
-    target = library.path()
-    if is_current(target) and not force:
+    compiler = nvcc.find(wanted_nvcc)
+    _renew(library.path(), force or not is_current(library.path(), SOURCES), compile_library)
+    if compiler is None:
+        print('CUDA kernels not built: there is no nvcc in $CUDA_HOME/bin or $PATH; --nvcc names another')
+    elif not library.is_for_cuda():
+        print('CUDA kernels not built: the installed TensorFlow is not built for CUDA')
+    else:
+        target = library.cuda_path()
+        is_stale = force or not is_current(target, SOURCES, nvcc.SOURCES)
+        _renew(target, is_stale, lambda built: compile_cuda_library(compiler, built))
+
+
+def _renew(target: pathlib.Path, is_stale: bool, compile_it: Callable[[pathlib.Path], None]) -> None:
+    if not is_stale:
         print(f'{target.name} is up to date')
         return
-    compile_library(target)
+    compile_it(target)
     print(f'built {target}')
 
 

@@ -16,7 +16,17 @@ _LOCK = threading.Lock()
 
 def path() -> pathlib.Path:
     """Names the library file: one for each version of TensorFlow, because none loads into another."""
-    return FOLDER / f'_panpipe_ops_tf{re.sub(r"[^0-9a-z]+", "_", tf.__version__)}.so'
+    return FOLDER / f'_panpipe_ops_{_version()}.so'
+
+
+def cuda_path() -> pathlib.Path:
+    """Names the file with the kernels for GPUs, which few machines have."""
+    return FOLDER / f'_panpipe_ops_cuda_{_version()}.so'
+
+
+def is_for_cuda() -> bool:
+    """Says whether the installed TensorFlow can use kernels for GPUs."""
+    return bool(tf.sysconfig.get_build_info().get('is_cuda_build'))
 
 
 def available() -> bool:
@@ -34,11 +44,11 @@ def load() -> types.ModuleType | None:
       tf.errors.NotFoundError: the file is there, but is no library for this machine.
     """
     with _LOCK:
-        return _load(path())
+        return _load(path(), cuda_path())
 
 
 @functools.cache
-def _load(library: pathlib.Path) -> types.ModuleType | None:
+def _load(library: pathlib.Path, cuda_library: pathlib.Path) -> types.ModuleType | None:
     if not library.is_file():
         logging.getLogger('panpipe').warning(
             'the compiled ops are not built for TensorFlow %s; slower pure-TensorFlow versions run instead. '
@@ -46,4 +56,11 @@ def _load(library: pathlib.Path) -> types.ModuleType | None:
             tf.__version__,
         )
         return None
-    return tf.load_op_library(str(library))
+    ops = tf.load_op_library(str(library))
+    if cuda_library.is_file():
+        tf.load_library(str(cuda_library))  # more kernels for the same ops
+    return ops
+
+
+def _version() -> str:
+    return f'tf{re.sub(r"[^0-9a-z]+", "_", tf.__version__)}'

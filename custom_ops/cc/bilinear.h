@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "host_device.h"
+
 namespace panpipe {
 
 // Where one row (or column) of the result lies between two rows (or columns) of the source.
@@ -18,16 +20,27 @@ struct Tap {
   float lerp;     // 0 .. 1, from lower to upper
 };
 
-inline std::vector<Tap> Taps(int64_t in_size, int64_t out_size) {
-  const float scale = out_size > 1 ? (in_size - 1) / static_cast<float>(out_size - 1) : 0.0f;
-  std::vector<Tap> taps(out_size);
-  for (int64_t i = 0; i < out_size; ++i) {
+// How the rows (or columns) of a result lie among those of the source.
+struct Axis {
+  Axis(int64_t source_size, int64_t out_size)
+      : in_size(source_size),
+        scale(out_size > 1 ? (source_size - 1) / static_cast<float>(out_size - 1) : 0.0f) {}
+
+  PANPIPE_HOST_DEVICE Tap At(int64_t i) const {
     const float position = static_cast<float>(i) * scale;
     const float below = std::floor(position);
-    taps[i].lower = static_cast<int64_t>(below);
-    taps[i].upper = std::min(static_cast<int64_t>(std::ceil(position)), in_size - 1);
-    taps[i].lerp = position - below;
+    return {static_cast<int64_t>(below), std::min(static_cast<int64_t>(std::ceil(position)), in_size - 1),
+            position - below};
   }
+
+  int64_t in_size;
+  float scale;
+};
+
+inline std::vector<Tap> Taps(int64_t in_size, int64_t out_size) {
+  const Axis axis(in_size, out_size);
+  std::vector<Tap> taps(out_size);
+  for (int64_t i = 0; i < out_size; ++i) taps[i] = axis.At(i);
   return taps;
 }
 
@@ -38,7 +51,7 @@ inline float Growth(int64_t in_size, int64_t out_size) {
 }
 
 template <typename Number>  // a float or a vector of floats
-inline Number Lerp(Number from, Number to, Number lerp) {
+PANPIPE_HOST_DEVICE inline Number Lerp(Number from, Number to, Number lerp) {
   return from + (to - from) * lerp;
 }
 

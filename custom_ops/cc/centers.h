@@ -8,6 +8,8 @@
 #include <functional>
 #include <vector>
 
+#include "host_device.h"
+
 namespace panpipe {
 
 struct Center {
@@ -19,10 +21,16 @@ struct CenterRules {
   float threshold = 0.1f;  // a centre is larger than this, and than 0
   int64_t nms_kernel = 13;  // at least 1; an even window reaches further down and to the right
   int64_t keep_k = 0;       // of more centres, those above the value of this rank stay; 0 or less keeps all
+
+  float floor() const { return threshold <= 0 ? 0 : threshold; }  // a threshold of NaN stays, and excludes all
 };
 
+// For maps that hold peaks and nothing else: every positive value is a centre.
+constexpr CenterRules kPositive = {/*threshold=*/0.0f, /*nms_kernel=*/1, /*keep_k=*/0};
+
 // Says whether no pixel of the window around (y, x) is larger. NaN is not.
-inline bool IsPeak(const float* heatmap, int64_t height, int64_t width, int64_t y, int64_t x, int64_t nms_kernel) {
+PANPIPE_HOST_DEVICE inline bool IsPeak(const float* heatmap, int64_t height, int64_t width, int64_t y, int64_t x,
+                                       int64_t nms_kernel) {
   const int64_t before = (nms_kernel - 1) / 2;
   const int64_t after = nms_kernel - 1 - before;
   const int64_t left = std::max<int64_t>(x - before, 0), right = std::min(x + after, width - 1);
@@ -43,7 +51,7 @@ inline bool IsPeak(const float* heatmap, int64_t height, int64_t width, int64_t 
 // Appends the peaks of rows [begin, end) in row-major order; reads half a window beyond.
 inline void FindPeaks(const float* heatmap, int64_t height, int64_t width, const CenterRules& rules, int64_t begin,
                       int64_t end, std::vector<Center>* peaks) {
-  const float floor = rules.threshold <= 0 ? 0 : rules.threshold;  // a threshold of NaN stays, and excludes all
+  const float floor = rules.floor();
   constexpr int64_t kStep = 16;  // compared without a branch: most of a heat-map lies below the threshold
   for (int64_t y = begin; y < end; ++y) {
     const float* row = heatmap + y * width;

@@ -6,6 +6,7 @@
 #include "attributes.h"
 #include "centers.h"
 #include "grouping.h"
+#include "maps_inputs.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/shape_inference.h"
@@ -34,17 +35,6 @@ REGISTER_OP("PanpipeGroup")
     })
     .Doc("Assigns the thing pixels of maps [batch, height, width] to their nearest centres.");
 
-// Lists the positive values of peaks [height, width] in row-major order.
-std::vector<Center> ListCenters(const float* peaks, int64_t height, int64_t width) {
-  std::vector<Center> centers;
-  for (int64_t y = 0; y < height; ++y) {
-    for (int64_t x = 0; x < width; ++x, ++peaks) {
-      if (*peaks > 0) centers.push_back({static_cast<int32_t>(y), static_cast<int32_t>(x), *peaks});
-    }
-  }
-  return centers;
-}
-
 class GroupOp : public tf::OpKernel {
  public:
   explicit GroupOp(tf::OpKernelConstruction* context) : tf::OpKernel(context) {
@@ -55,13 +45,7 @@ class GroupOp : public tf::OpKernel {
     const tf::Tensor& peaks = context->input(0);
     const tf::Tensor& offset = context->input(1);
     const tf::Tensor& is_thing = context->input(2);
-    tf::TensorShape pairs = peaks.shape();
-    pairs.AddDim(2);
-    OP_REQUIRES(context, peaks.dims() == 3 && peaks.shape() == is_thing.shape() && offset.shape() == pairs,
-                tf::errors::InvalidArgument("peaks ", peaks.shape().DebugString(), ", offset ",
-                                            offset.shape().DebugString(), " and is_thing ",
-                                            is_thing.shape().DebugString(), " must be [batch, height, width], the",
-                                            " offset with two channels"));
+    OP_REQUIRES_OK(context, CheckThings(context));
     tf::Tensor *instance, *score;
     OP_REQUIRES_OK(context, context->allocate_output(0, peaks.shape(), &instance));
     OP_REQUIRES_OK(context, context->allocate_output(1, peaks.shape(), &score));
@@ -78,15 +62,17 @@ class GroupOp : public tf::OpKernel {
  private:
   void Group(const Bands& threads, int64_t height, int64_t width, const float* peaks, const float* offset,
              const bool* is_thing, int32_t* instance, float* score) const {
-    std::vector<Center> centers = ListCenters(peaks, height, width);
+    std::vector<Center> centers;
+    FindPeaks(peaks, height, width, kPositive, 0, height, &centers);
     KeepStrongest(keep_k_, &centers);
     const NearestCenter nearest(centers, height, width);
+    const CenterLists lists = nearest.lists();
     threads.ForEach(height, kCost * width, [&](int64_t y) {
       const int64_t row = y * width;
       std::fill_n(instance + row, width, 0);
       std::fill_n(score + row, width, 0.0f);
-      for (int64_t x = 0; x < width && !nearest.is_empty(); ++x) {
-        if (is_thing[row + x]) GroupRun(nearest, y, x, x + 1, offset + 2 * row, instance + row, score + row);
+      for (int64_t x = 0; x < width && lists.num_centers > 0; ++x) {
+        if (is_thing[row + x]) GroupRun(lists, y, x, x + 1, offset + 2 * row, instance + row, score + row);
       }
     });
   }

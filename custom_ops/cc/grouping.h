@@ -10,22 +10,22 @@
 #define PANPIPE_CUSTOM_OPS_CC_GROUPING_H_
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
-#include <limits>
 #include <vector>
 
 #include "centers.h"
+#include "nearest.h"
 
 namespace panpipe {
 
 class NearestCenter {
  public:
   // Centres lie within the image, height and width are below 2^24.
-  NearestCenter(const std::vector<Center>& centers, int64_t height, int64_t width) : centers_(centers) {
+  NearestCenter(const std::vector<Center>& centers, int64_t height, int64_t width) {
     for (const Center& center : centers) {
       ys_.push_back(static_cast<float>(center.y));
       xs_.push_back(static_cast<float>(center.x));
+      values_.push_back(center.value);
     }
     const int64_t wanted = 8 * static_cast<int64_t>(centers.size());
     while (side_ > kSmallestSide && (height / side_) * (width / side_) < wanted) side_ /= 2;
@@ -33,56 +33,39 @@ class NearestCenter {
     columns_ = (width + side_ - 1) / side_;
     bottom_ = static_cast<float>(height + kBorder);
     right_ = static_cast<float>(width + kBorder);
-    lists_.resize(rows_ * columns_);
+    tiles_.resize(rows_ * columns_);
     std::vector<int32_t> all(centers.size());
     for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int32_t>(i);
     if (!centers.empty()) Divide({0, rows_, 0, columns_}, all);
   }
 
-  bool is_empty() const { return centers_.empty(); }
-
-  // The index of the centre nearest to (y, x), the lowest among equals, and 0 where no distance is finite.
-  int32_t Find(float y, float x) const {
-    if (!std::isfinite(y) || !std::isfinite(x)) return 0;
-    if (!(y >= -kBorder && y <= bottom_ && x >= -kBorder && x <= right_)) return Search(y, x, nullptr, centers_.size());
-    const float inverse = 1.0f / side_;  // exact, as all products: sides are powers of two
-    const int64_t row = std::min(static_cast<int64_t>(std::max(y, 0.0f) * inverse), rows_ - 1);
-    const int64_t column = std::min(static_cast<int64_t>(std::max(x, 0.0f) * inverse), columns_ - 1);
-    const List list = lists_[row * columns_ + column];
-    const int32_t* indices = indices_.data() + list.begin;
-    return list.size == 1 ? *indices : Search(y, x, indices, list.size);
+  // What is looked up; it lies in this object.
+  CenterLists lists() const {
+    return {ys_.data(),
+            xs_.data(),
+            values_.data(),
+            tiles_.data(),
+            indices_.data(),
+            static_cast<int64_t>(ys_.size()),
+            static_cast<int64_t>(indices_.size()),
+            side_,
+            rows_,
+            columns_,
+            bottom_,
+            right_};
   }
-
-  float value(int32_t index) const { return centers_[index].value; }
 
  private:
   static constexpr int64_t kSmallestSide = 4;
-  static constexpr float kBorder = 1024;  // pixels that tiles at the edge reach beyond the image
+  static constexpr float kBorder = CenterLists::kBorder;
 
-  struct List {
-    int64_t begin, size;  // within indices_, ascending
-  };
+  using List = CenterLists::List;
   struct Tiles {
     int64_t top, bottom, left, right;
   };
   struct Box {
     double top, bottom, left, right;
   };
-
-  int32_t Search(float y, float x, const int32_t* indices, int64_t size) const {
-    float least = std::numeric_limits<float>::max();
-    int32_t nearest = 0;
-    for (int64_t i = 0; i < size; ++i) {
-      const int32_t index = indices ? indices[i] : static_cast<int32_t>(i);
-      const float down = y - ys_[index], across = x - xs_[index];
-      const float distance = down * down + across * across;
-      if (distance < least) {
-        least = distance;
-        nearest = index;
-      }
-    }
-    return nearest;
-  }
 
   void Divide(const Tiles& tiles, const std::vector<int32_t>& candidates) {
     const std::vector<int32_t> kept = Filter(Cover(tiles), candidates);
@@ -91,7 +74,7 @@ class NearestCenter {
       const List list = {static_cast<int64_t>(indices_.size()), static_cast<int64_t>(kept.size())};
       indices_.insert(indices_.end(), kept.begin(), kept.end());
       for (int64_t row = tiles.top; row < tiles.bottom; ++row) {
-        std::fill_n(lists_.begin() + row * columns_ + tiles.left, width, list);
+        std::fill_n(tiles_.begin() + row * columns_ + tiles.left, width, list);
       }
       return;
     }
@@ -141,23 +124,19 @@ class NearestCenter {
     return (y - ys_[index]) * (y - ys_[index]) + (x - xs_[index]) * (x - xs_[index]);
   }
 
-  const std::vector<Center>& centers_;
-  std::vector<float> ys_, xs_;
+  std::vector<float> ys_, xs_, values_;
   int64_t side_ = 32;
   int64_t rows_, columns_;
   float bottom_, right_;
-  std::vector<List> lists_;  // one a tile
+  std::vector<List> tiles_;
   std::vector<int32_t> indices_;
 };
 
-// Assigns columns [begin, end) of row y, all of them things: 1 + index of the centre nearest to pixel plus offset
-// [width, 2], and the value of that centre.
-inline void GroupRun(const NearestCenter& nearest, int64_t y, int64_t begin, int64_t end, const float* offset,
+// Assigns columns [begin, end) of row y, all of them things, by their offsets [width, 2].
+inline void GroupRun(const CenterLists& centers, int64_t y, int64_t begin, int64_t end, const float* offset,
                      int32_t* instance, float* score) {
   for (int64_t x = begin; x < end; ++x) {
-    const int32_t index = nearest.Find(static_cast<float>(y) + offset[2 * x], static_cast<float>(x) + offset[2 * x + 1]);
-    instance[x] = index + 1;
-    score[x] = nearest.value(index);
+    centers.Assign(y, x, offset[2 * x], offset[2 * x + 1], instance + x, score + x);
   }
 }
 

@@ -60,7 +60,8 @@ class HeadsOfImage {
     for (const std::vector<Center>& part : peaks) centers.insert(centers.end(), part.begin(), part.end());
     KeepStrongest(center_rules_.keep_k, &centers);
     const NearestCenter nearest(centers, out_.height, out_.width);
-    for_each(num_bands, [&](int64_t i) { Group(nearest, first_row(i), first_row(i + 1), &bands[i]); });
+    const CenterLists lists = nearest.lists();
+    for_each(num_bands, [&](int64_t i) { Group(lists, first_row(i), first_row(i + 1), &bands[i]); });
     NumberSegments(bands.data(), bands.data() + num_bands, merge_rules_);
     for_each(num_bands, [&](int64_t i) {
       const int64_t rows = first_row(i + 1) - first_row(i);
@@ -79,7 +80,7 @@ class HeadsOfImage {
     for (int64_t y = begin; y < end; ++y) resizer.Write(y, 0, out_.width, out_.score + y * out_.width);
   }
 
-  void Group(const NearestCenter& nearest, int64_t begin, int64_t end, Band* band) {
+  void Group(const CenterLists& centers, int64_t begin, int64_t end, Band* band) {
     const int64_t width = out_.width;
     RowResizer<2> resizer(heads_.offset, resizing_,
                           {Growth(heads_.height, out_.height), Growth(heads_.width, width)});
@@ -90,9 +91,9 @@ class HeadsOfImage {
       float* score = out_.score + y * width;
       for (int64_t x = 0; x < width;) {
         const int64_t stop = RunEnd(semantic, semantic, x, width);
-        if (is_thing_[semantic[x]] && !nearest.is_empty()) {
+        if (is_thing_[semantic[x]] && centers.num_centers > 0) {
           resizer.Write(y, x, stop, offset.data());
-          GroupRun(nearest, y, x, stop, offset.data(), instance, score);
+          GroupRun(centers, y, x, stop, offset.data(), instance, score);
         } else {
           std::fill(instance + x, instance + stop, 0);
           std::fill(score + x, score + stop, 0.0f);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "attributes.h"
+#include "maps_inputs.h"
 #include "merge.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_kernel.h"
@@ -41,10 +42,7 @@ class MergeOp : public tf::OpKernel {
   void Compute(tf::OpKernelContext* context) override {
     const tf::Tensor& semantic = context->input(0);
     const tf::Tensor& instance = context->input(1);
-    OP_REQUIRES(context, semantic.dims() == 3 && semantic.shape() == instance.shape(),
-                tf::errors::InvalidArgument("semantic ", semantic.shape().DebugString(), " and instance ",
-                                            instance.shape().DebugString(),
-                                            " must both be [batch, height, width]"));
+    OP_REQUIRES_OK(context, CheckMaps(context));
     tf::Tensor* panoptic = nullptr;
     // An input that nobody else will read lends its memory: it has been read when the first id is written.
     OP_REQUIRES_OK(context, context->forward_input_or_allocate_output({0, 1}, 0, semantic.shape(), &panoptic));
@@ -70,8 +68,7 @@ class MergeOp : public tf::OpKernel {
     for_each_band([&](int64_t i) { ReadBand(semantic, instance, first_pixel(i), first_pixel(i + 1), &bands[i]); });
     int32_t label;
     OP_REQUIRES(context, !FindBadLabel(bands.data(), bands.data() + bands.size(), rules_, &label),
-                tf::errors::InvalidArgument("a semantic label is ", label, "; it must be 0 .. ",
-                                            rules_.largest_label(), ", so that its panoptic ids fit into int32"));
+                BadLabel(label, rules_));
     for (Band* image = bands.data(); image != bands.data() + bands.size(); image += bands_per_image) {
       NumberSegments(image, image + bands_per_image, rules_);
     }

@@ -17,6 +17,7 @@
 #include <limits>
 #include <vector>
 
+#include "argmax.h"
 #include "bilinear.h"
 
 namespace panpipe {
@@ -35,8 +36,7 @@ struct LeaderRow {
   std::vector<float> magnitude;     // the largest size of a logit; infinite where one is not finite
 };
 
-// Classes are compared for several pixels at a time. NaN never wins, the first class does where nothing is larger
-// than the lowest float: so says tf.argmax.
+// Classes are compared for several pixels at a time, as argmax.h does for one.
 class LeaderReader {
  public:
   LeaderReader(int64_t width, int64_t classes) : width_(width), classes_(classes) {}
@@ -181,7 +181,10 @@ class Labeler {
       return;
     }
     for (int64_t y = begin; y < end; ++y) {
-      for (int64_t x = cell.begin; x < cell.end; ++x) labels[y * resizing_.xs.size() + x] = LabelAt(y, x);
+      for (int64_t x = cell.begin; x < cell.end; ++x) {
+        labels[y * resizing_.xs.size() + x] =
+            ResizedArgmax(logits_, resizing_.width, classes_, resizing_.ys[y], resizing_.xs[x]);
+      }
     }
   }
 
@@ -225,24 +228,6 @@ class Labeler {
       }
       std::memcpy(labels + y * resizing_.xs.size() + x, &label, (stop - x) * sizeof(*labels));
     }
-  }
-
-  // Compares all classes at one pixel, whatever the numbers.
-  int32_t LabelAt(int64_t y, int64_t x) const {
-    const Tap down = resizing_.ys[y];
-    const Tap across = resizing_.xs[x];
-    float best = std::numeric_limits<float>::lowest();
-    int32_t label = 0;
-    for (int64_t k = 0; k < classes_; ++k) {
-      const float top = Lerp(Corner(down.lower, across.lower)[k], Corner(down.lower, across.upper)[k], across.lerp);
-      const float bottom = Lerp(Corner(down.upper, across.lower)[k], Corner(down.upper, across.upper)[k], across.lerp);
-      const float value = Lerp(top, bottom, down.lerp);
-      if (value > best) {
-        best = value;
-        label = static_cast<int32_t>(k);
-      }
-    }
-    return label;
   }
 
   const float* logits_;

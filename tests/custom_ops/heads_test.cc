@@ -65,7 +65,8 @@ bool NearestIsRight(int64_t height, int64_t width, int num_centers) {
   for (int i = 0; i < num_centers; ++i) {
     centers.push_back({static_cast<int32_t>(std::rand() % height), static_cast<int32_t>(std::rand() % width), 1.0f});
   }
-  const panpipe::NearestCenter nearest(centers, height, width);
+  const panpipe::NearestCenter made(centers, height, width);
+  const panpipe::CenterLists nearest = made.lists();
   for (int i = 0; i < 3000; ++i) {
     const float reach = i % 3 == 0 ? 1.0f : i % 3 == 1 ? 4.0f : 1e5f;
     float y = (0.5f + reach * (Uniform() - 0.5f)) * height, x = (0.5f + reach * (Uniform() - 0.5f)) * width;

@@ -20,23 +20,29 @@ def test_is_current_compares_with_the_newest_source(tmp_path, monkeypatch):
     target = tmp_path / 'ops.so'
     (sources / 'old.h').touch()
     (sources / 'new.cc').touch()
-    monkeypatch.setattr(build, 'SOURCES', sources)
-    assert not build.is_current(target)
+    (tmp_path / 'more').mkdir()
+    (tmp_path / 'more' / 'kernels.cu').touch()
+    folders = (sources, tmp_path / 'more')
+    assert not build.is_current(target, *folders)
     target.touch()
     os.utime(sources / 'old.h', (0, 0))
     os.utime(sources / 'new.cc', (2000, 2000))
     os.utime(target, (3000, 3000))
-    assert build.is_current(target)
+    assert build.is_current(target, sources)
+    assert not build.is_current(target, *folders)
     os.utime(sources / 'new.cc', (4000, 4000))
-    assert not build.is_current(target)
+    assert not build.is_current(target, sources)
 
 
-def test_does_nothing_when_up_to_date(capsys):
+def test_does_nothing_when_up_to_date(monkeypatch, capsys):
     if not library.available():
         pytest.fail('the compiled op is missing: run `make op` first')
+    monkeypatch.setattr(build.nvcc, 'find', lambda wanted: None)
     os.utime(library.path())
     assert build.main([]) == 0
-    assert capsys.readouterr().out == f'{library.path().name} is up to date\n'
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == f'{library.path().name} is up to date'
+    assert second.startswith('CUDA kernels not built: there is no nvcc')
 
 
 def test_absent_compiler_is_told_in_one_line(monkeypatch, capsys):

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The algorithms in plain C++ neither depend on how an image is split, nor do anything undefined."""
+"""The algorithms in plain C++ neither depend on how an image is split, nor do anything undefined.
+
+Those for GPUs run here on the host, in several orders and in several threads.
+"""
 
 import os
 import pathlib
@@ -11,15 +14,25 @@ import pytest
 from panpipe.custom_ops import build
 
 
-@pytest.mark.parametrize('name', ['merge_test', 'heads_test', 'inputs_test', 'depthwise_test'])
+@pytest.mark.parametrize('name', ['merge_test', 'heads_test', 'inputs_test', 'depthwise_test', 'cuda_test'])
 def test_bands_and_sanitizers(name, tmp_path):
+    run(name, tmp_path, '-fsanitize=address,undefined')
+
+
+@pytest.mark.slow
+def test_threads_of_a_gpu_do_not_race(tmp_path):
+    run('cuda_test', tmp_path, '-fsanitize=thread')
+
+
+def run(name, tmp_path, sanitizer):
+    """Compiles and runs one of the programs beside this file."""
     compiler = shutil.which(os.environ.get('CXX', 'g++'))
     if compiler is None:
         pytest.skip('there is no C++ compiler')
     program = tmp_path / name
     source = pathlib.Path(__file__).with_name(f'{name}.cc')
     flags = ['-std=c++17', '-O1', '-Wall', '-Wextra', '-Werror', '-ffp-contract=off']
-    flags += ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', f'-I{build.SOURCES}']
+    flags += [sanitizer, '-fno-sanitize-recover=all', '-pthread', f'-I{build.SOURCES}']
     subprocess.run([compiler, *flags, str(source), '-o', str(program)], check=True)
     done = subprocess.run([program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

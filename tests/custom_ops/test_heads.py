@@ -12,11 +12,11 @@ import pytest
 import tensorflow as tf
 from hypothesis import strategies as st
 
+import drawn
 from panpipe.custom_ops import kernels, library, merge, oracle
 from panpipe.custom_ops import rules as merge_rules
 from panpipe.model import labels, postprocess, tensors
 
-WILD = np.float32([np.nan, np.inf, -np.inf, 3e38, -3.4028235e38, 1e-40, -0.0])
 CITYSCAPES = labels.LabelSpec(19, tuple(range(11, 19)), 1000, 255)
 
 
@@ -24,35 +24,6 @@ CITYSCAPES = labels.LabelSpec(19, tuple(range(11, 19)), 1000, 255)
 def _op_is_built():
     if not kernels.op_available():
         pytest.fail('the compiled op is missing: run `make op` first')
-
-
-def plain(generator, shape):
-    return generator.normal(0, 1, shape)
-
-
-def stepped(generator, shape):
-    """Few values, so that ties and plateaus are everywhere."""
-    return generator.integers(-1, 3, shape) / 2
-
-
-def close(generator, shape):
-    """The channels of a pixel differ by as little as float32 can say."""
-    level = np.float32(generator.uniform(-50, 50, (*shape[:3], 1)))
-    return level + generator.integers(0, 3, shape) * np.spacing(level)
-
-
-def leading(generator, shape):
-    """One channel leads by far over whole regions."""
-    coarse = generator.integers(0, shape[3], shape[:3]) // 2 * 2 % shape[3]
-    coarse[:, : shape[1] // 2 + 1] = 0
-    return 8 * np.eye(shape[3])[coarse] + generator.normal(0, 1, shape)
-
-
-def wild(generator, shape):
-    values = np.float32(generator.normal(0, 1, shape))
-    chosen = generator.random(shape) < 0.1
-    values[chosen] = generator.choice(WILD, chosen.sum())
-    return values
 
 
 SIZES = st.one_of(
@@ -68,7 +39,7 @@ def cases(draw):
     (h, w), (height, width) = draw(SIZES)
     batch, classes = draw(st.integers(1, 3)), draw(st.integers(1, 9))
     generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    kinds = st.sampled_from([plain, stepped, close, leading, wild])
+    kinds = st.sampled_from([drawn.plain, drawn.stepped, drawn.close, drawn.leading, drawn.wild])
     logits, heatmap, offset = (draw(kinds)(generator, (batch, h, w, c)) for c in (classes, 1, 2))
     reach = draw(st.sampled_from([1, 6, 3000]))
     with np.errstate(over='ignore'):
@@ -106,27 +77,10 @@ def test_equals_twin(case):
     np.testing.assert_array_equal(found.panoptic, np.stack(wanted))
 
 
-def scene(height, width, batch=1, seed=0):
-    """Heads with smooth regions, a heat-map with some forty spots, and offsets that lead there."""
-    generator = np.random.default_rng(seed)
-    y, x = np.mgrid[:height, :width]
-    wave = np.arange(19) + 2
-    logits = 3 * np.sin(0.03 * wave * x[..., None] + 0.05 * wave * y[..., None] + wave)
-    spots = generator.uniform(0, 1, (40, 3)) * (height, width, 1)
-    steps = np.stack([y, x], -1)[:, :, None] - spots[:, :2]
-    square = np.sum(steps**2, -1)
-    heatmap = np.max(spots[:, 2] * np.exp(-square / 8), -1)
-    offset = -np.take_along_axis(steps, np.argmin(square, -1)[..., None, None], 2)[:, :, 0]
-    heads = (logits, heatmap[..., None], offset + generator.normal(0, 1, offset.shape))
-    return tensors.Heads(
-        *(np.stack([np.roll(h, i, 0) for i in range(batch)]).astype(np.float32) for h in heads)
-    )
-
-
 @pytest.mark.parametrize(('height', 'width'), [(385, 769), (97, 193), (400, 700)])
 def test_equals_twin_on_scenes(height, width):
     # From stride 4, as they are, and by an odd factor; the first and last have several bands.
-    heads = scene(97, 193, batch=2)
+    heads = drawn.scene(97, 193, batch=2)
     size = {'height': height, 'width': width, 'stuff_area_limit': 500, 'keep_k_centers': 30}
     found = merge.panoptic_from_heads(heads, CITYSCAPES, **size)
     assert_same(found, merge.panoptic_from_heads(heads, CITYSCAPES, **size, use_op=False))
@@ -135,9 +89,9 @@ def test_equals_twin_on_scenes(height, width):
 
 def test_a_lead_within_rounding_is_not_trusted():
     # Class 1 leads at all corners by one or more steps of float32, and yet not everywhere between them.
-    logits = close(np.random.default_rng(0), (1, 40, 40, 3))
+    logits = drawn.close(np.random.default_rng(0), (1, 40, 40, 3))
     logits[..., 1] = np.nextafter(logits.max(-1), np.float32(np.inf), dtype=np.float32)
-    heads = tensors.Heads(np.float32(logits), *scene(40, 40)[1:])
+    heads = tensors.Heads(np.float32(logits), *drawn.scene(40, 40)[1:])
     spec = labels.LabelSpec(3, (2,), 1000, 255)
     found = merge.panoptic_from_heads(heads, spec, height=170, width=191)
     assert len(np.unique(found.semantic)) > 1
@@ -146,7 +100,7 @@ def test_a_lead_within_rounding_is_not_trusted():
 
 def test_more_centers_than_are_kept():
     generator = np.random.default_rng(3)
-    heads = scene(60, 80)._replace(center_heatmap=np.float32(generator.random((1, 60, 80, 1))))
+    heads = drawn.scene(60, 80)._replace(center_heatmap=np.float32(generator.random((1, 60, 80, 1))))
     numbers = {'height': 60, 'width': 80, 'nms_kernel': 3}
     for keep_k in (0, 100, 400):
         found = merge.panoptic_from_heads(heads, CITYSCAPES, keep_k_centers=keep_k, **numbers)
@@ -174,15 +128,16 @@ def digest(prediction):
 
 def test_number_of_threads_changes_nothing():
     size = {'height': 385, 'width': 769}
-    here = digest(merge.panoptic_from_heads(scene(97, 193), CITYSCAPES, **size))
+    here = digest(merge.panoptic_from_heads(drawn.scene(97, 193), CITYSCAPES, **size))
     program = (
         'import test_heads as t\n'
-        f'print(t.digest(t.merge.panoptic_from_heads(t.scene(97, 193), t.CITYSCAPES, **{size!r})))'
+        f'print(t.digest(t.merge.panoptic_from_heads(t.drawn.scene(97, 193), t.CITYSCAPES, **{size!r})))'
     )
+    folders = os.pathsep.join(os.path.dirname(module) for module in (__file__, drawn.__file__))
     threads = str(2 * tf.config.threading.get_intra_op_parallelism_threads() + 3)
     done = subprocess.run(
         [sys.executable, '-c', program],
-        env=os.environ | {'TF_NUM_INTRAOP_THREADS': threads, 'PYTHONPATH': os.path.dirname(__file__)},
+        env=os.environ | {'TF_NUM_INTRAOP_THREADS': threads, 'PYTHONPATH': folders},
         capture_output=True,
         text=True,
         check=True,
@@ -198,7 +153,7 @@ def test_traced_with_unknown_shape_equals_eager():
     )
     assert traced.get_concrete_function().structured_outputs.panoptic.shape.as_list() == [None, 33, 45]
     for batch in (0, 1, 2):
-        heads = scene(9, 12, max(batch, 1))
+        heads = drawn.scene(9, 12, max(batch, 1))
         heads = tensors.Heads(*(head[:batch] for head in heads))
         found = traced(heads)
         assert found.panoptic.shape == (batch, 33, 45)
@@ -215,7 +170,7 @@ def test_saved_model(tmp_path):
     )
     tf.saved_model.save(module, str(tmp_path))
     assert b'PanpipePanopticFromHeads' in (tmp_path / 'saved_model.pb').read_bytes()
-    heads = tensors.Heads(*map(tf.constant, scene(9, 12)))
+    heads = tensors.Heads(*map(tf.constant, drawn.scene(9, 12)))
     found = tf.saved_model.load(str(tmp_path)).predict(heads)
     wanted = merge.panoptic_from_heads(heads, CITYSCAPES, height=33, width=45, use_op=False)
     for name in wanted._fields:
@@ -233,15 +188,16 @@ def test_saved_model(tmp_path):
     ],
 )
 def test_op_refuses_shapes(change, size, message):
-    heads = scene(4, 5)._replace(**change)
+    heads = drawn.scene(4, 5)._replace(**change)
     with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match=message):
         merge.panoptic_from_heads(heads, CITYSCAPES, height=size[0], width=size[1])
 
 
 @pytest.mark.parametrize('use_op', [True, False])
 def test_refuses_a_kernel_that_is_not_positive(use_op):
+    heads = drawn.scene(4, 5)
     with pytest.raises(ValueError, match='nms_kernel is 0'):
-        merge.panoptic_from_heads(scene(4, 5), CITYSCAPES, height=9, width=9, nms_kernel=0, use_op=use_op)
+        merge.panoptic_from_heads(heads, CITYSCAPES, height=9, width=9, nms_kernel=0, use_op=use_op)
 
 
 def test_op_checks_labels_itself():
@@ -249,18 +205,18 @@ def test_op_checks_labels_itself():
     numbers = {'center_threshold': 0.1, 'nms_kernel': 3, 'keep_k_centers': 0, 'thing_ids': (1,)}
     with pytest.raises(tf.errors.InvalidArgumentError, match='19 classes'):
         ops.panpipe_panoptic_from_heads(
-            *scene(4, 5), (9, 9), **numbers, label_divisor=2**31 // 18, stuff_area_limit=0, void_label=0
+            *drawn.scene(4, 5), (9, 9), **numbers, label_divisor=2**31 // 18, stuff_area_limit=0, void_label=0
         )
 
 
 def test_without_instance_branch_the_twin_runs():
-    heads = scene(9, 12)._replace(center_heatmap=None, offset=None)
+    heads = drawn.scene(9, 12)._replace(center_heatmap=None, offset=None)
     found = merge.panoptic_from_heads(heads, CITYSCAPES, height=33, width=45)
     assert_same(found, postprocess.panoptic(postprocess.upsample(heads, 33, 45), CITYSCAPES, use_op=False))
 
 
 def test_where_the_op_is_missing_the_twin_runs(tmp_path, monkeypatch):
-    heads, size = scene(9, 12), {'height': 33, 'width': 45}
+    heads, size = drawn.scene(9, 12), {'height': 33, 'width': 45}
     wanted = merge.panoptic_from_heads(heads, CITYSCAPES, **size)
     monkeypatch.setattr(library, 'FOLDER', tmp_path)
     assert not kernels.op_available()

@@ -11,6 +11,7 @@ import tensorflow as tf
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+import drawn
 import shared
 from panpipe.custom_ops import kernels, library, oracle, twin
 from panpipe.custom_ops import rules as merge_rules
@@ -66,25 +67,9 @@ def test_equals_oracle(merge, case):
     np.testing.assert_array_equal(merge(semantic, instance, **rules), expected(semantic, instance, **rules))
 
 
-def blobs(seed, shape):
-    """Draws maps as a network makes them: coherent regions with speckles."""
-    generator = np.random.default_rng(seed)
-    semantic = np.zeros(shape, np.int32)
-    instance = np.zeros(shape, np.int32)
-    for k in range(1, 60):
-        image, y, x = (generator.integers(0, size) for size in shape)
-        height, width = generator.integers(1, 200, 2)
-        semantic[image, y : y + height, x : x + width] = generator.integers(0, 19)
-        instance[image, y : y + height, x : x + width] = k % 40
-    speckled = generator.random(shape) < 0.02
-    semantic[speckled] = generator.integers(0, 19, speckled.sum())
-    instance[speckled] = generator.integers(0, 40, speckled.sum())
-    return semantic, instance
-
-
 def test_large_maps(merge):
     # Large enough that several threads share an image.
-    semantic, instance = blobs(0, (2, 640, 701))
+    semantic, instance = drawn.blobs(0, (2, 640, 701))
     rules = CITYSCAPES | {'stuff_area_limit': 2048}
     np.testing.assert_array_equal(merge(semantic, instance, **rules), expected(semantic, instance, **rules))
 
@@ -163,7 +148,7 @@ def test_renaming_instances_in_order_changes_nothing(merge, case):
 
 
 def test_batch_equals_single_images(merge):
-    semantic, instance = blobs(2, (3, 40, 50))
+    semantic, instance = drawn.blobs(2, (3, 40, 50))
     single = [merge(s[None], i[None], **CITYSCAPES)[0] for s, i in zip(semantic, instance, strict=True)]
     np.testing.assert_array_equal(merge(semantic, instance, **CITYSCAPES), np.stack(single))
 
@@ -179,13 +164,13 @@ def test_traced_with_unknown_shape_equals_eager(use_op):
     signature = [tf.TensorSpec([None, None, None], tf.int32)] * 2
     traced = tf.function(lambda *maps: kernels.merge(*maps, use_op=use_op, **CITYSCAPES), signature)
     for shape in [(1, 9, 11), (2, 6, 5), (1, 0, 5)]:
-        maps = blobs(3, shape) if 0 not in shape else [np.zeros(shape, np.int32)] * 2
+        maps = drawn.blobs(3, shape) if 0 not in shape else [np.zeros(shape, np.int32)] * 2
         eager = kernels.merge(*maps, use_op=use_op, **CITYSCAPES)
         np.testing.assert_array_equal(traced(*maps), eager)
 
 
 def test_twin_compiles_under_xla_with_pixels_as_pieces():
-    semantic, instance = (values.reshape(-1) for values in blobs(6, (1, 9, 11)))
+    semantic, instance = (values.reshape(-1) for values in drawn.blobs(6, (1, 9, 11)))
     rules = merge_rules.Rules(**CITYSCAPES)
 
     @tf.function(jit_compile=True)
@@ -205,7 +190,7 @@ def test_saved_model(use_op, tmp_path):
     tf.saved_model.save(module, str(tmp_path))
     assert (b'PanpipeMerge' in (tmp_path / 'saved_model.pb').read_bytes()) == use_op
     loaded = tf.saved_model.load(str(tmp_path))
-    maps = blobs(4, (1, 20, 30))
+    maps = drawn.blobs(4, (1, 20, 30))
     np.testing.assert_array_equal(loaded.merge(*maps), expected(*maps, **CITYSCAPES))
 
 
@@ -265,7 +250,7 @@ def test_op_checks_its_attributes_itself(wrong):
 
 def test_missing_op_is_told_once_and_the_twin_runs(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(library, 'FOLDER', tmp_path)
-    maps = blobs(5, (1, 8, 9))
+    maps = drawn.blobs(5, (1, 8, 9))
     with caplog.at_level(logging.WARNING, 'panpipe'):
         assert not kernels.op_available()
         kernels.merge(*maps, use_op=False, **CITYSCAPES)

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the CUDA compiler is found and called; the kernels are optional, and most machines have none."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+from panpipe.model import errors
+
+SOURCES = pathlib.Path(__file__).parent / 'cc' / 'cuda'
+# Machine code for these (Volta to Hopper), of which a compiler knows but some; later ones translate what is
+# for the last.
+_ARCHITECTURES = (70, 75, 80, 86, 89, 90)
+# No fused multiply-add, as on the CPU. What is constexpr in the standard library runs on the GPU, too.
+_FLAGS = ('-shared', '-O3', '-DNDEBUG', '--fmad=false', '--expt-relaxed-constexpr')
+_HOST_FLAGS = '-fPIC,-Wall,-ffp-contract=off'
+
+
+def find(wanted: str = '') -> str | None:
+    """Finds the compiler: the wanted one, that of $CUDA_HOME, or the first in $PATH.
+
+    Raises:
+      InputError: the wanted one is not there.
+    """
+    if wanted:
+        found = shutil.which(wanted)
+        if found is None:
+            raise errors.InputError(f'there is no CUDA compiler {wanted}: name the program nvcc, or none')
+        return found
+    home = os.environ.get('CUDA_HOME', '')
+    return (home and shutil.which(str(pathlib.Path(home) / 'bin' / 'nvcc'))) or shutil.which('nvcc')
+
+
+def command(compiler: str, target: pathlib.Path) -> list[str]:
+    """Makes the command that compiles and links all sources for the installed TensorFlow into `target`."""
+    import tensorflow as tf
+
+    line = [compiler, *_FLAGS, '-Xcompiler', _HOST_FLAGS, *_targets(compiler), f'-I{SOURCES.parent}']
+    if 'CXX' in os.environ:
+        line += ['-ccbin', os.environ['CXX']]
+    line += map(str, sorted((*SOURCES.glob('*.cu'), *SOURCES.glob('*.cc'))))
+    return [*line, *tf.sysconfig.get_compile_flags(), *tf.sysconfig.get_link_flags(), '-o', str(target)]
+
+
+def _targets(compiler: str) -> list[str]:
+    listed = subprocess.run([compiler, '--list-gpu-code'], capture_output=True, text=True, check=False).stdout
+    known = {int(number) for number in re.findall(r'\bsm_(\d+)\b', listed)}
+    chosen = [number for number in _ARCHITECTURES if number in known]
+    if not chosen:
+        raise errors.InputError(f'{compiler} compiles for none of sm_{_ARCHITECTURES}: use CUDA 11 or later')
+    flags = [f'-gencode=arch=compute_{number},code=sm_{number}' for number in chosen]
+    return [*flags, f'-gencode=arch=compute_{chosen[-1]},code=compute_{chosen[-1]}']
