@@ -82,6 +82,4 @@ def _kernel_gradient(x: tf.Tensor, kernel: tf.Tensor, dy: tf.Tensor, stride: int
     before = (size - 1) // 2 if padding == 'SAME' else 0
     ops = library.load()
     assert ops is not None  # `fast_gradients` has looked
-    return ops.panpipe_depthwise_kernel_gradient(
-        x, dy, size=size, stride=stride, top=before, left=before
-    )
+    return ops.panpipe_depthwise_kernel_gradient(x, dy, size=size, stride=stride, top=before, left=before)
