@@ -3,15 +3,16 @@
 
 TensorFlow computes an atrous convolution everywhere, but its gradient only on accelerators and on processors
 for which it turns oneDNN on; the way around (space to batch) cuts a map of 5 x 9 pixels at rate 9 into 81
-images. Here every tap of the kernel gets its gradient from one matrix product, over the pixels whose tap
+images. Elsewhere every tap of the kernel gets its gradient from one matrix product, over the pixels whose tap
 falls inside the map.
 """
+
+import functools
 
 import tensorflow as tf
 
 
-@tf.custom_gradient
-def convolve(x: tf.Tensor, kernel: tf.Tensor, rate: tf.Tensor) -> tuple[tf.Tensor, object]:
+def convolve(x: tf.Tensor, kernel: tf.Tensor, rate: int) -> tf.Tensor:
     """Convolves with zero padding and stride 1; the result has the size of `x`.
 
     Args:
@@ -21,6 +22,35 @@ def convolve(x: tf.Tensor, kernel: tf.Tensor, rate: tf.Tensor) -> tuple[tf.Tenso
 
     Source: Chen et al., DeepLab (2016), section 3.1.
     """
+    if has_native_gradient():
+        return tf.nn.conv2d(x, kernel, 1, 'SAME', dilations=rate)
+    return convolve_by_taps(x, kernel, rate)
+
+
+@functools.cache
+def has_native_gradient() -> bool:
+    """Finds out whether TensorFlow computes this gradient on the devices of this process."""
+    if tf.config.get_visible_devices('GPU'):
+        return True
+    with tf.init_scope(), tf.device('CPU:0'):
+        ones = tf.ones((1, 3, 3, 1))
+        try:
+            tf.raw_ops.Conv2DBackpropFilter(
+                input=ones,
+                filter_sizes=(3, 3, 1, 1),
+                out_backprop=ones,
+                strides=(1, 1, 1, 1),
+                padding='SAME',
+                dilations=(1, 2, 2, 1),
+            )
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+            return False
+    return True
+
+
+@tf.custom_gradient
+def convolve_by_taps(x: tf.Tensor, kernel: tf.Tensor, rate: tf.Tensor) -> tuple[tf.Tensor, object]:
+    """Convolves as `convolve`, with a gradient that every processor computes."""
     rate = int(tf.get_static_value(rate))
 
     def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, None]:

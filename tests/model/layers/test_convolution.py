@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from panpipe.model.layers import convolution, normalization
+from panpipe.model.layers import atrous, convolution, normalization
 from panpipe.model.layers.convolution import Window
 
 _NORM = normalization.BatchNorm()
@@ -52,7 +52,11 @@ def test_depthwise_convolution_follows_its_definition(window, size):
     np.testing.assert_allclose(y, _direct(x, diagonal, window.stride, window.rate), atol=1e-4)
 
 
-def test_gradient_of_an_atrous_convolution_equals_that_of_the_spread_kernel():
+@pytest.mark.parametrize('is_native', [True, False])
+def test_gradient_of_an_atrous_convolution_equals_that_of_the_spread_kernel(is_native, monkeypatch):
+    if is_native and not atrous.has_native_gradient():
+        pytest.skip('TensorFlow does not compute this gradient on this processor')
+    monkeypatch.setattr(atrous, 'has_native_gradient', lambda: is_native)
     layer = convolution.Convolution(2, Window(3, rate=3))
     x = tf.constant(_images(2, 5, 8, 3))
     layer(x)
