@@ -13,8 +13,9 @@ SOURCES = pathlib.Path(__file__).parent / 'cc' / 'cuda'
 # Machine code for these (Volta to Hopper), of which a compiler knows but some; later ones translate what is
 # for the last.
 _ARCHITECTURES = (70, 75, 80, 86, 89, 90)
-# No fused multiply-add, as on the CPU. What is constexpr in the standard library runs on the GPU, too.
-_FLAGS = ('-shared', '-O3', '-DNDEBUG', '--fmad=false', '--expt-relaxed-constexpr')
+# As in TensorFlow's threads on the CPU: no fused multiply-add, and subnormal numbers are 0.
+# What is constexpr in the standard library runs on the GPU, too.
+_FLAGS = ('-shared', '-O3', '-DNDEBUG', '--fmad=false', '--ftz=true', '--expt-relaxed-constexpr')
 _HOST_FLAGS = '-fPIC,-Wall,-ffp-contract=off'
 
 

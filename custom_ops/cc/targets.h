@@ -88,9 +88,11 @@ class TargetsOfImage {
 
  private:
   static TargetSegment Describe(const Segment& segment, const TargetRules& rules) {
-    const int32_t id = segment.label, divisor = rules.label_divisor;
-    const int32_t rest = ((id % divisor) + divisor) % divisor;  // rounds down, also below 0
-    const int32_t semantic = static_cast<int32_t>((static_cast<int64_t>(id) - rest) / divisor);
+    int32_t semantic = segment.label / rules.label_divisor, rest = segment.label % rules.label_divisor;
+    if (rest < 0) {  // rounds down, also below 0
+      rest += rules.label_divisor;
+      --semantic;
+    }
     const bool is_thing = rules.is_thing(semantic), is_void = semantic == rules.ignore_label;
     const bool has_center = rest != 0 && !is_void;
     const bool is_small = has_center && segment.area < rules.small_threshold;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -37,7 +38,8 @@ bool RowsAreIndependent(const Cutter& cutter, const panpipe::Window& window, int
   for (int64_t y = 0; y < window.crop.y; ++y) {
     Cutter alone = cutter;
     alone.Write(y, row.data());
-    if (!std::equal(row.begin(), row.end(), whole.begin() + y * width)) return false;
+    // Bytes, because NaN does not equal itself.
+    if (std::memcmp(row.data(), whole.data() + y * width, width * sizeof(Value)) != 0) return false;
   }
   return true;
 }
@@ -47,7 +49,10 @@ bool CutsAreRight() {
   const panpipe::Size size = {Between(1, 20), Between(1, 20)};
   std::vector<uint8_t> image(size.y * size.x * 3);
   for (uint8_t& value : image) value = static_cast<uint8_t>(std::rand());
-  const std::vector<float> numbers(image.begin(), image.end());
+  std::vector<float> numbers(image.begin(), image.end());
+  for (float& value : numbers) {
+    if (std::rand() % 10 == 0) value = std::rand() % 2 ? NAN : std::rand() % 2 ? INFINITY : -3e38f;
+  }
   std::vector<int32_t> label(size.y * size.x);
   for (int32_t& value : label) value = std::rand();
   return RowsAreIndependent(panpipe::ImageCutter<uint8_t>(image.data(), size, window, 127.5f), window, 3, -1.0f) &&
@@ -56,11 +61,11 @@ bool CutsAreRight() {
 }
 
 // Says whether offsets lead to centres, which the heat-map shows, and every pixel is written.
-bool TargetsAreRight(const std::vector<int32_t>& ids) {
+bool TargetsAreRight(const std::vector<int32_t>& ids, int32_t divisor) {
   const int64_t height = Between(1, 20), width = Between(1, 40), pixels = height * width;
   std::vector<int32_t> panoptic(pixels);
   for (int64_t i = 0; i < pixels; ++i) panoptic[i] = i > 0 && std::rand() % 4 ? panoptic[i - 1] : ids[std::rand() % ids.size()];
-  const panpipe::TargetRules rules = {/*thing_ids=*/{2, 3}, /*label_divisor=*/100, /*ignore_label=*/255,
+  const panpipe::TargetRules rules = {/*thing_ids=*/{2, 3}, divisor, /*ignore_label=*/255,
                                       /*small_threshold=*/20, /*small_weight=*/3.0f};
   const std::vector<float> values = {0.1f, 0.5f, 0.1f, 0.5f, 1.0f, 0.5f, 0.1f, 0.5f, 0.1f};
   std::vector<int32_t> semantic(pixels);
@@ -70,11 +75,11 @@ bool TargetsAreRight(const std::vector<int32_t>& ids) {
       .Write({values.data(), 3, 1}, {semantic.data(), maps[0].data(), maps[1].data(), maps[2].data(), offset.data(),
                                      maps[3].data()});
   for (int64_t i = 0; i < pixels; ++i) {
-    if (semantic[i] != std::floor(panoptic[i] / 100.0)) return false;
+    if (semantic[i] != std::floor(panoptic[i] / static_cast<double>(divisor))) return false;
     for (const auto& map : maps) {
       if (std::isnan(map[i])) return false;
     }
-    const bool has_center = panoptic[i] != semantic[i] * int64_t{100} && semantic[i] != 255;
+    const bool has_center = panoptic[i] != semantic[i] * int64_t{divisor} && semantic[i] != 255;
     const int64_t y = i / width + static_cast<int64_t>(offset[2 * i]);
     const int64_t x = i % width + static_cast<int64_t>(offset[2 * i + 1]);
     if (y < 0 || y >= height || x < 0 || x >= width) return false;
@@ -91,8 +96,10 @@ int main() {
   }
   constexpr int32_t kMax = std::numeric_limits<int32_t>::max();
   for (int i = 0; i < 500; ++i) {
-    if (!TargetsAreRight({0, 100, 101, 200, 201, 202, 301, 25500, 25501})) return 2;
-    if (!TargetsAreRight({0, 201, -1, -100, -201, kMax, -kMax - 1, 999999})) return 3;
+    if (!TargetsAreRight({0, 100, 101, 200, 201, 202, 301, 25500, 25501}, 100)) return 2;
+    for (const int32_t divisor : {1, 2, 100, 65536, kMax / 2 + 1, kMax}) {
+      if (!TargetsAreRight({0, 201, -1, -100, -201, kMax, -kMax - 1, kMax - 1, 999999}, divisor)) return 3;
+    }
   }
   return 0;
 }

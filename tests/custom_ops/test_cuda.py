@@ -78,7 +78,7 @@ def test_command_names_what_the_compiler_knows(tmp_path):
         '-gencode=arch=compute_90,code=sm_90',
         '-gencode=arch=compute_90,code=compute_90',
     ]
-    assert '--fmad=false' in command
+    assert {'--fmad=false', '--ftz=true'} <= set(command)
     with pytest.raises(errors.InputError, match='CUDA 11'):
         nvcc.command(str(program(tmp_path, says='sm_35')), tmp_path / 'ops.so')
 
@@ -89,6 +89,17 @@ def test_tensorflow_without_cuda_is_told_in_one_line(tmp_path, monkeypatch, caps
     monkeypatch.setattr(build, 'compile_library', lambda target: None)
     assert build.main(['--nvcc', str(program(tmp_path))]) == 0
     assert 'CUDA kernels not built: the installed TensorFlow' in capsys.readouterr().out
+
+
+def test_library_is_loaded_where_it_is(tmp_path, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(library, 'FOLDER', tmp_path)
+    monkeypatch.setattr(tf, 'load_op_library', lambda path: loaded.append(path) or 'ops')
+    monkeypatch.setattr(tf, 'load_library', loaded.append)
+    library.cuda_path().touch()
+    library.path().touch()
+    assert library.load() == 'ops'
+    assert loaded == [str(library.path()), str(library.cuda_path())]
 
 
 @pytest.mark.slow
@@ -207,3 +218,12 @@ def test_heads_on_a_gpu(ops, draw):
     for heads in (noise, drawn.scene(97, 193, batch=2)):
         for size in ((97, 193), (385, 769), (400, 700)):
             assert_devices_agree(ops.panpipe_panoptic_from_heads, *heads, np.int32(size), **numbers)
+
+
+def test_traced_on_a_gpu(ops):
+    # In a graph, integers pass through host memory unless a kernel says otherwise.
+    semantic, instance = drawn.blobs(1, (1, 300, 400))
+    with tf.device('/GPU:0'):
+        traced = tf.function(lambda *maps: ops.panpipe_merge(*maps, **CITYSCAPES) + 1)(semantic, instance)
+    [wanted] = on('/CPU:0', ops.panpipe_merge, semantic, instance, **CITYSCAPES)
+    np.testing.assert_array_equal(traced, wanted + 1)

@@ -13,10 +13,19 @@ import pytest
 
 from panpipe.custom_ops import build
 
+UNDEFINED = '-fsanitize=address,undefined,float-cast-overflow'
+
 
 @pytest.mark.parametrize('name', ['merge_test', 'heads_test', 'inputs_test', 'depthwise_test', 'cuda_test'])
 def test_bands_and_sanitizers(name, tmp_path):
-    run(name, tmp_path, '-fsanitize=address,undefined')
+    run(name, tmp_path, UNDEFINED)
+
+
+@pytest.mark.parametrize(
+    ('seed', 'rounds'), [('1', '300'), pytest.param('2', '20000', marks=pytest.mark.slow)]
+)
+def test_random_shapes_rules_and_heads(seed, rounds, tmp_path):
+    run('fuzz_test', tmp_path, UNDEFINED, seed, rounds)
 
 
 @pytest.mark.slow
@@ -24,8 +33,8 @@ def test_threads_of_a_gpu_do_not_race(tmp_path):
     run('cuda_test', tmp_path, '-fsanitize=thread')
 
 
-def run(name, tmp_path, sanitizer):
-    """Compiles and runs one of the programs beside this file."""
+def run(name, tmp_path, sanitizer, *arguments):
+    """Compiles one of the programs beside this file, and runs it."""
     compiler = shutil.which(os.environ.get('CXX', 'g++'))
     if compiler is None:
         pytest.skip('there is no C++ compiler')
@@ -34,5 +43,5 @@ def run(name, tmp_path, sanitizer):
     flags = ['-std=c++17', '-O1', '-Wall', '-Wextra', '-Werror', '-ffp-contract=off']
     flags += [sanitizer, '-fno-sanitize-recover=all', '-pthread', f'-I{build.SOURCES}']
     subprocess.run([compiler, *flags, str(source), '-o', str(program)], check=True)
-    done = subprocess.run([program], capture_output=True, text=True, check=False)
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

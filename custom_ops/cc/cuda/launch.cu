@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Compile with --fmad=false: a product and a sum must round on their own, as they do on the CPU.
+// Compile with --fmad=false and --ftz=true: as in TensorFlow's threads on the CPU, a product and a sum must round on
+// their own, and subnormal numbers count as 0.
 #include <cuda_runtime.h>
 
 #include <algorithm>
