@@ -14,9 +14,10 @@ import tempfile
 from collections.abc import Callable, Sequence
 
 from panpipe.custom_ops import nvcc
-from panpipe.model import errors, jobs
+from panpipe.model import errors, jobs, quiet
 
 SOURCES = pathlib.Path(__file__).parent / 'cc'
+_QUOTED = 500  # characters of a compiler's last words
 # No fused multiply-add: results must not depend on the processor.
 _FLAGS = ('-O3', '-DNDEBUG', '-Wall', '-ffp-contract=off', '-shared', '-fPIC')
 
@@ -86,7 +87,8 @@ def _compile(target: pathlib.Path, command_for: Callable[[pathlib.Path], list[st
 
 
 def _build(wanted_nvcc: str, *, force: bool) -> None:
-    from panpipe.custom_ops import library
+    with quiet.start():
+        from panpipe.custom_ops import library
 
     compiler = nvcc.find(wanted_nvcc)
     _renew(library.path(), force or not is_current(library.path(), SOURCES), compile_library)
@@ -97,7 +99,13 @@ def _build(wanted_nvcc: str, *, force: bool) -> None:
     else:
         target = library.cuda_path()
         is_stale = force or not is_current(target, SOURCES, nvcc.SOURCES)
-        _renew(target, is_stale, lambda built: compile_cuda_library(compiler, built))
+        try:
+            _renew(target, is_stale, lambda built: compile_cuda_library(compiler, built))
+        except (errors.InputError, RuntimeError) as error:
+            if wanted_nvcc:
+                raise
+            # Nobody asked for them, and everything runs without.
+            print(f'CUDA kernels not built: {str(error)[-_QUOTED:]}')
 
 
 def _renew(target: pathlib.Path, is_stale: bool, compile_it: Callable[[pathlib.Path], None]) -> None:

@@ -65,3 +65,17 @@ def test_failed_compilation_leaves_the_old_library(tmp_path, monkeypatch):
 def test_absent_folder_is_a_users_mistake(tmp_path):
     with pytest.raises(errors.InputError, match='not writable'):
         build.compile_library(tmp_path / 'absent' / 'ops.so')
+
+
+def test_kernels_that_nobody_asked_for_do_not_stop_the_build(monkeypatch, capsys):
+    def fail(compiler, target):
+        raise RuntimeError('nvcc failed: unsupported host compiler')
+
+    monkeypatch.setattr(build.nvcc, 'find', lambda wanted: '/opt/nvcc')
+    monkeypatch.setattr(build, 'is_current', lambda target, *folders: target == library.path())
+    monkeypatch.setattr(library, 'is_for_cuda', lambda: True)
+    monkeypatch.setattr(build, 'compile_cuda_library', fail)
+    assert build.main([]) == 0
+    assert 'CUDA kernels not built: nvcc failed: unsupported host compiler' in capsys.readouterr().out
+    with pytest.raises(RuntimeError, match='unsupported host compiler'):
+        build.main(['--nvcc', '/opt/nvcc'])
