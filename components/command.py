@@ -73,6 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with quiet.start():
             job = importlib.import_module(JOBS[name].module)
+            quiet.find_devices()
         return int(job.main(rest))
     except KeyboardInterrupt:
         print(f'panpipe {name}: interrupted', file=sys.stderr)

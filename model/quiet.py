@@ -50,5 +50,11 @@ def start() -> Iterator[None]:
             sys.stderr.writelines(line for line in held if not NOTE.match(line))
 
 
+def find_devices() -> None:
+    """Lets TensorFlow, where it is imported, look for GPUs, once and loudly; to be called within `start`."""
+    if 'tensorflow' in sys.modules:
+        sys.modules['tensorflow'].config.list_physical_devices()
+
+
 def _is_worth_reading(record: logging.LogRecord) -> bool:
     return not NOTE.match(f'{record.levelname}:{record.name}:{record.getMessage()}')

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from apache_beam.ml.inference import base
+from apache_beam.utils import shared
 
-from panpipe.model import datasets, errors
+from panpipe.model import datasets, errors, quiet
 from panpipe.model.inputs import records
 from panpipe.pipelines.formats.maps import Maps
 
@@ -35,9 +36,12 @@ class Predictor:
           errors.InputError: the model needs the compiled ops, and they are not built here.
         """
         # TensorFlow takes ten seconds to import, and only the process that holds the model needs it.
-        import tensorflow as tf
+        with quiet.start():
+            import tensorflow as tf
 
-        from panpipe.custom_ops import library
+            from panpipe.custom_ops import library
+
+            quiet.find_devices()
 
         noted = facts(folder)
         if noted['uses_op'] and library.load() is None:
@@ -111,6 +115,14 @@ class Handler(base.ModelHandler[Image, Maps, Predictor]):
     def share_model_across_processes(self) -> bool:
         """Says whether all worker processes of a machine use one copy."""
         return self._is_shared
+
+
+def release() -> None:
+    """Lets go of the model that Beam keeps in this process until it is asked for another thing.
+
+    TensorFlow complains if it is left to be freed while the interpreter ends.
+    """
+    shared.Shared().acquire(set)
 
 
 def facts(folder: str) -> Mapping[str, Any]:

@@ -84,6 +84,7 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
         )
         writer = WriteImages(unfinished, name, spec)
         execution.run(lambda root: build(root, source, handler, writer, unfinished), beam_options)
+    inference.release()
     for file_name, content in form.documents(unfinished.notes(), spec).items():
         png.write_whole(os.path.join(unfinished.folder, file_name), json.dumps(content).encode())
     if arguments.zip:

@@ -313,3 +313,19 @@ def test_a_model_with_the_compiled_op_wants_it_built(models, tmp_path, monkeypat
     monkeypatch.setattr(library, 'FOLDER', tmp_path)
     with pytest.raises(errors.InputError, match=r'python -m panpipe\.custom_ops\.build'):
         inference.Predictor(str(tmp_path / 'model'))
+
+
+def test_the_command_ends_quietly(models, photos, tmp_path):
+    command = [sys.executable, '-m', 'panpipe.components.command', 'predict']
+    arguments = [
+        '--saved_model',
+        str(models['coco']),
+        '--input',
+        str(photos),
+        '--output',
+        str(tmp_path / 'out'),
+    ]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stdout == f'panpipe predict: wrote 3 predictions to {tmp_path / "out"}\n'
+    assert all(line.startswith('predict: ') for line in done.stderr.splitlines())
