@@ -86,7 +86,9 @@ def heat_colors(strength: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(place, range(len(_HEAT)), channel) for channel in _HEAT.T], axis=-1)
 
 
-def offsets(image: np.ndarray, offset: np.ndarray, is_shown: np.ndarray, size: Size) -> np.ndarray:
+def offsets(
+    image: np.ndarray, offset: np.ndarray, is_shown: np.ndarray, size: Size, reach: float | None = None
+) -> np.ndarray:
     """Draws offsets by the colour wheel where `is_shown`, over the image in dim grey.
 
     Args:
@@ -94,11 +96,13 @@ def offsets(image: np.ndarray, offset: np.ndarray, is_shown: np.ndarray, size: S
       offset: float32 [height, width, 2], (y, x) pixels.
       is_shown: bool [height, width].
       size: of the result, (height, width).
+      reach: length in pixels that has the full colour; longer ones are darker. None means the longest shown.
 
     Returns:
-      uint8 [*size, 3]; the longest offset that is shown has the full colour.
+      uint8 [*size, 3].
     """
-    color = flow.colors(pictures.scale(offset, size, is_label=True), longest(offset, is_shown))
+    reach = longest(offset, is_shown) if reach is None else reach
+    color = flow.colors(pictures.scale(offset, size, is_label=True), reach)
     shown = pictures.scale(is_shown, size, is_label=True)
     return np.where(shown[..., None], color, _dim(image, size).astype(np.uint8))
 
