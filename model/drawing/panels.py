@@ -102,9 +102,10 @@ def offsets(
       uint8 [*size, 3].
     """
     reach = longest(offset, is_shown) if reach is None else reach
-    color = flow.colors(pictures.scale(offset, size, is_label=True), reach)
     shown = pictures.scale(is_shown, size, is_label=True)
-    return np.where(shown[..., None], color, _dim(image, size).astype(np.uint8))
+    picture = _dim(image, size).astype(np.uint8)
+    picture[shown] = flow.colors(pictures.scale(offset, size, is_label=True)[shown], reach)
+    return picture
 
 
 def longest(offset: np.ndarray, is_shown: np.ndarray) -> float:
