@@ -73,11 +73,19 @@ def heat(image: np.ndarray, center: np.ndarray, points: np.ndarray, size: Size) 
     Returns:
       uint8 [*size, 3].
     """
-    strength = np.clip(pictures.scale(center.astype(np.float32), size, is_label=False), 0, 1)
+    strength = np.clip(_shrunk(center.astype(np.float32), size), 0, 1)
     # The root lets the slopes of narrow peaks be seen.
     share = np.sqrt(strength)[..., None]
     picture = _dim(image, size) * (1 - share) + heat_colors(strength) * share
     return dots(picture.astype(np.uint8), points, (size[0] / len(center), size[1] / center.shape[1]))
+
+
+def _shrunk(center: np.ndarray, size: Size) -> np.ndarray:
+    """Scales a heat-map; where it shrinks, the largest value stays, for a mean would wash peaks away."""
+    for axis, (old, new) in enumerate(zip(center.shape, size, strict=True)):
+        if new < old:
+            center = np.maximum.reduceat(center, np.arange(new) * old // new, axis=axis)
+    return pictures.scale(center, size, is_label=False)
 
 
 def heat_colors(strength: np.ndarray) -> np.ndarray:
