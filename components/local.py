@@ -23,9 +23,11 @@ PLACES: Mapping[str, tuple[str, str]] = types.MappingProxyType(
     {
         'raw': ('source', 'raw'),
         'records': ('convert', 'records'),
+        'samples.html': ('convert', 'samples'),
         'statistics': ('statistics', 'statistics'),
         'model': ('train', 'model'),
         'evaluation': ('evaluate', 'evaluation'),
+        'evaluation.html': ('evaluate', 'pictures'),
         'export': ('export', 'exported'),
         'predictions': ('predict', 'predictions'),
         'score.json': ('score', 'score'),

@@ -26,13 +26,22 @@ def source(dataset: str, raw_data: str, images: int, height: int, width: int, ra
 
 
 @_step
-def convert(dataset: str, train_split: str, val_split: str, raw: Input[Dataset], records: Output[Dataset]):  # type: ignore[no-untyped-def]
-    """Turns the raw data set into TFRecords."""
+def convert(  # type: ignore[no-untyped-def]
+    dataset: str,
+    train_split: str,
+    val_split: str,
+    raw: Input[Dataset],
+    records: Output[Dataset],
+    samples: Output[HTML],
+):
+    """Turns the raw data set into TFRecords, and draws the first of them."""
     from panpipe.components import command
 
     splits = ','.join(dict.fromkeys([train_split, val_split]))
     paths = ['--input', raw.path, '--output', records.path]
     command.call('convert', '--dataset', dataset, '--splits', splits, *paths)
+    pattern = f'{records.path}/{train_split}-*.tfrecord'
+    command.call('show', pattern, '--dataset', dataset, '--page', '4', '--output', samples.path)
 
 
 @_step
@@ -71,9 +80,10 @@ def evaluate(  # type: ignore[no-untyped-def]
     evaluation: Output[Artifact],
     metrics: Output[Metrics],
     confusion: Output[ClassificationMetrics],
+    pictures: Output[HTML],
 ):
-    """Evaluates the newest checkpoint with our own metrics, in memory."""
-    from panpipe.components import command, experiment
+    """Evaluates the newest checkpoint with our own metrics, in memory, and draws the first samples."""
+    from panpipe.components import command, experiment, pages
     from panpipe.components import metrics as figures
 
     settings = ['--config', experiment.path(model.path), '--mode', 'eval']
@@ -83,6 +93,8 @@ def evaluate(  # type: ignore[no-untyped-def]
     for name, value in figures.evaluation(run_dir).items():
         metrics.log_metric(name, value)
     confusion.log_confusion_matrix(*figures.confusion(run_dir, dataset))
+    with open(pictures.path, 'w') as file:
+        file.write(pages.evaluation(run_dir, f'{dataset}: what the network says'))
 
 
 @_step

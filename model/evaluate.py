@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -23,6 +23,24 @@ Predict = Callable[[tf.Tensor], inference.Inference]
 
 _MEASURES = ('pq', 'sq', 'rq')
 _PRECISIONS = {'ap': 'AP_Mask', 'ap50': 'AP_Mask_@IoU=0.5', 'ap75': 'AP_Mask_@IoU=0.75'}
+
+
+class Found(NamedTuple):
+    """Holds what was found of one sample, as tensors with a leading axis of 1.
+
+    Attributes:
+      prediction: maps of the image's own size.
+      center: heat-map of the network's input, float32 [1, rows, columns, 1]; None without an instance branch.
+      offset: float32 [1, rows, columns, 2], (y, x) pixels, or None.
+    """
+
+    prediction: tensors.Prediction
+    center: tf.Tensor | None
+    offset: tf.Tensor | None
+
+
+# Is called with the number of a sample, counted from 0, the sample, and what was found of it.
+Watch = Callable[[int, pipeline.EvaluationSample, Found], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +109,7 @@ def evaluate(
     loss: Callable[[tensors.Heads, tensors.Targets], Losses],
     *,
     has_instances: bool = True,
+    watch: Watch = lambda number, sample, found: None,
 ) -> Evaluation:
     """Evaluates a network on annotated samples, at their original resolution.
 
@@ -100,14 +119,17 @@ def evaluate(
       predict: the network and its post-processing, such as `inference.predict` with all but images given.
       loss: (heads at full resolution, targets) → losses [batch] by name.
       has_instances: whether the network tells things apart, so that panoptic quality has a meaning.
+      watch: is called with each sample, to look at it.
     """
     traced = tf.function(functools.partial(_predict, predict, loss, spec), reduce_retracing=True)
     losses: list[dict[str, float]] = []
     panoptic = quality.PanopticQuality.zero(spec)
     semantic = quality.ConfusionMatrix.zero(spec)
     things = average_precision.AveragePrecision()
-    for sample in samples:
-        prediction, ids, sure, sample_losses = traced(sample)
+    for number, sample in enumerate(samples):
+        seen, ids, sure, sample_losses = traced(sample)
+        watch(number, sample, seen)
+        prediction = seen.prediction
         truth, found = np.asarray(sample.raw.panoptic), prediction.panoptic[0].numpy()
         if has_instances:
             panoptic += quality.PanopticQuality.from_maps(truth, found, spec)
@@ -128,12 +150,13 @@ def _predict(
     loss: Callable[[tensors.Heads, tensors.Targets], Losses],
     spec: labels.LabelSpec,
     sample: pipeline.EvaluationSample,
-) -> tuple[tensors.Prediction, tf.Tensor, tf.Tensor, Losses]:
-    """Returns a prediction of the image's own size, its things' ids and scores, and the losses."""
+) -> tuple[Found, tf.Tensor, tf.Tensor, Losses]:
+    """Returns what was found, the things' ids and scores, and the losses."""
     if sample.targets is None:
         raise ValueError('a sample has no targets (None); evaluate annotated records')
     prediction, heads, probability = predict(sample.image)
     ids, sure = scores.instances(prediction, probability, spec)
     raw_height, raw_width = tf.unstack(tf.shape(sample.raw.image)[:2])
     losses = {name: value[0] for name, value in loss(heads, sample.targets).items()}
-    return restore.original_size(prediction, sample.resized, raw_height, raw_width), ids, sure, losses
+    restored = restore.original_size(prediction, sample.resized, raw_height, raw_width)
+    return Found(restored, heads.center_heatmap, heads.offset), ids, sure, losses

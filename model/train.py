@@ -22,6 +22,7 @@ from panpipe.model import (
     jobs,
     labels,
     rundir,
+    snapshots,
     solver,
     tpu,
     training,
@@ -93,11 +94,9 @@ def _use_tpu(name: str, experiment: config.Experiment) -> None:
 
 def _unserved(options: config.EvaluatorOptions) -> list[str]:
     """Says of fields that DeepLab2 files set where their purpose is served here."""
-    places = {
-        'save_predictions': 'pictures are made by panpipe report',
-        'save_raw_predictions': 'prediction files are written by panpipe predict',
-    }
-    return [f'evaluator_options.{name}: {where}' for name, where in places.items() if getattr(options, name)]
+    if not options.save_raw_predictions:
+        return []
+    return ['evaluator_options.save_raw_predictions: prediction files are written by panpipe predict']
 
 
 def _train(experiment: config.Experiment, directory: rundir.RunDirectory) -> None:
@@ -181,20 +180,21 @@ def _evaluate_checkpoint(
 def _evaluate(
     experiment: config.Experiment, directory: rundir.RunDirectory, network: keras.Model, step: int
 ) -> dict[str, Any]:
-    """Evaluates the network, writes TensorBoard scalars and evaluation.json, and returns what that holds."""
+    """Evaluates the network, writes TensorBoard summaries and evaluation.json, whose content it returns."""
     if not experiment.eval_dataset_options.decode_groundtruth_label:
         raise errors.InputError(
             'eval_dataset_options.decode_groundtruth_label is false, so there is nothing to evaluate '
             'against; use panpipe predict'
         )
     options = experiment.evaluator_options
-    spec = datasets.find(experiment.eval_dataset_options.dataset).labels
+    dataset = datasets.find(experiment.eval_dataset_options.dataset)
     evaluation = evaluate.evaluate(
         pipeline.evaluation_samples(experiment).take(options.eval_steps),
-        spec,
-        _predictor(network, spec, options),
+        dataset.labels,
+        _predictor(network, dataset.labels, options),
         training.loss_function(experiment, experiment.eval_dataset_options),
         has_instances=experiment.model_options.has_instances,
+        watch=snapshots.Snapshots(directory, dataset, options, step),
     )
     scalars = evaluation.scalars(all_precisions=options.detailed_ap_metrics)
     directory.scalars('eval', scalars, step)

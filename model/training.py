@@ -3,6 +3,7 @@
 
 import contextlib
 import functools
+import itertools
 import math
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from panpipe.model import (
     errors,
     progress,
     rundir,
+    snapshots,
     solver,
     trainer,
 )
@@ -63,6 +65,8 @@ class Training:
             start=self.step * batch_size,
         )
         self._batches: Iterator[Any] = iter(strategy.experimental_distribute_dataset(samples))
+        self._spec = datasets.find(experiment.train_dataset_options.dataset)
+        self._num_shown = experiment.evaluator_options.num_vis_samples
 
     @property
     def step(self) -> int:
@@ -73,6 +77,7 @@ class Training:
         """Trains until step `last`, with summaries after each loop and checkpoints when they are due."""
         if self.step == 0:
             self._manager.save(checkpoint_number=0)
+            self._show_first_batch()
         saved = self.step
         rate = solver.schedule(self._options.solver_options)
         with progress.bar(
@@ -95,6 +100,16 @@ class Training:
         """Keeps the weights of this step as the best so far, and what they were found to be worth."""
         self._best.save(checkpoint_number=self.step)
         self._directory.write_json(rundir.BEST, evaluation)
+
+    def _show_first_batch(self) -> None:
+        """Draws what the first replica is going to learn from first; the batch is trained on all the same."""
+        batch = next(self._batches)
+        self._batches = itertools.chain([batch], self._batches)
+        if self._num_shown > 0:
+            images, targets = tf.nest.map_structure(
+                lambda each: self._trainer.strategy.experimental_local_results(each)[0], batch
+            )
+            snapshots.show_batch(self._directory, images, targets, self._spec, self._num_shown)
 
     def _loop(self, num_steps: int, advance: Callable[[int, str], None]) -> dict[str, float]:
         """Takes some steps; returns the mean of each loss over them."""

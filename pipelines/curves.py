@@ -5,10 +5,10 @@ import dataclasses
 import pathlib
 import types
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import matplotlib.figure
-from tensorboard.backend.event_processing import event_accumulator  # type: ignore[import-untyped]
+from tensorboard.backend.event_processing import event_file_loader  # type: ignore[import-untyped]
+from tensorboard.plugins.scalar import metadata as scalar  # type: ignore[import-untyped]
 from tensorboard.util import tensor_util  # type: ignore[import-untyped]
 
 from panpipe.pipelines import charts
@@ -69,19 +69,21 @@ def duration(curves: Sequence[Curve]) -> tuple[float, float]:
 def _scalars(folder: pathlib.Path) -> list[Curve]:
     if not folder.is_dir():
         return []
-    events = event_accumulator.EventAccumulator(str(folder), size_guidance={event_accumulator.TENSORS: 2000})
-    events.Reload()
-    return [curve for tag in sorted(events.Tags()['tensors']) if (curve := _curve(tag, events.Tensors(tag)))]
+    # Of a tag, value and time by step. A resumed run writes some steps twice; the later entry counts.
+    found: dict[str, dict[int, tuple[float, float]]] = {}
+    plugins: dict[str, str] = {}
+    for path in sorted(folder.glob('*tfevents*')):
+        for event in event_file_loader.EventFileLoader(str(path)).Load():
+            for value in event.summary.value:
+                # Only the first entry of a tag must say what it is. Pictures, most of a file, pass by.
+                plugin = plugins.setdefault(value.tag, value.metadata.plugin_data.plugin_name)
+                if plugin == scalar.PLUGIN_NAME:
+                    number = float(tensor_util.make_ndarray(value.tensor))
+                    found.setdefault(value.tag, {})[event.step] = number, event.wall_time
+    return [_curve(tag, found[tag]) for tag in sorted(found)]
 
 
-def _curve(tag: str, events: Sequence[Any]) -> Curve | None:
-    values = [tensor_util.make_ndarray(event.tensor_proto) for event in events]
-    if any(value.shape or value.dtype.kind not in 'fiu' for value in values):
-        return None  # text and pictures are no curves
-    # A resumed run writes some steps twice; the later entry counts.
-    latest = {
-        event.step: (float(value), event.wall_time) for event, value in zip(events, values, strict=True)
-    }
+def _curve(tag: str, latest: Mapping[int, tuple[float, float]]) -> Curve:
     steps = tuple(sorted(latest))
     return Curve(tag, steps, tuple(latest[s][0] for s in steps), tuple(latest[s][1] for s in steps))
 

@@ -65,9 +65,11 @@ def make(found: predictions.Predictions, name: str, photos_at: str | None) -> sh
     classes = pictures.class_colors(pictures.scale(semantic, size, is_label=True), spec)
     drawn.append(panels.Panel('classes', classes))
     if truth is not None and photo is not None:
-        if panoptic is None:  # nothing but classes is to be judged
-            panoptic, truth = _as_panoptic(semantic, spec), _as_panoptic(_classes(truth, spec), spec)
-        drawn += _errors(photo, truth, panoptic, spec)
+        if panoptic is None:
+            wrong = error_maps.class_errors(truth, _as_panoptic(semantic, spec), spec.labels)
+        else:
+            wrong = error_maps.errors(truth, panoptic, spec.labels)
+        drawn += _errors(photo, truth, wrong, spec)
         legend.append(keys.errors())
     rows = [drawn[i : i + _COLUMNS] for i in range(0, len(drawn), _COLUMNS)]
     title = f'{name}    {semantic.shape[1]} x {semantic.shape[0]} px    {spec.name}'
@@ -92,11 +94,11 @@ def _panoptic(
 
 
 def _errors(
-    photo: np.ndarray, truth: np.ndarray, predicted: np.ndarray, spec: datasets.DatasetSpec
+    photo: np.ndarray, truth: np.ndarray, wrong: np.ndarray, spec: datasets.DatasetSpec
 ) -> list[panels.Panel]:
     """Draws the ground truth, and where the prediction differs."""
     size = photo.shape[0], photo.shape[1]
-    wrong = pictures.scale(error_maps.errors(truth, predicted, spec.labels), size, is_label=True)
+    wrong = pictures.scale(wrong, size, is_label=True)
     small = pictures.scale(truth, size, is_label=True)
     label = overlays.write_names(pictures.panoptic_picture(small, spec), small, spec)
     return [panels.Panel('ground truth', label), panels.Panel('errors', error_maps.picture(photo, wrong))]
@@ -107,12 +109,6 @@ def _as_panoptic(semantic: np.ndarray, spec: datasets.DatasetSpec) -> np.ndarray
     codec = spec.labels
     ids = np.where(semantic == codec.num_classes, codec.void, codec.encode(semantic, 1))
     return ids.astype(np.int32)
-
-
-def _classes(panoptic: np.ndarray, spec: datasets.DatasetSpec) -> np.ndarray:
-    """Returns the classes of a panoptic map, int32 [height, width]; `num_classes` stands for no class."""
-    classes = spec.labels.decode(panoptic)[0]
-    return np.where(classes == spec.labels.ignore_label, spec.labels.num_classes, classes)
 
 
 def _photo(place: str, name: str, spec: datasets.DatasetSpec) -> tuple[np.ndarray, np.ndarray | None]:

@@ -4,13 +4,14 @@
 Of a record: the image, its panoptic label, and the targets that training makes of it. With --crops also
 augmented crops, as training sees them. Of a folder that `panpipe predict` wrote: the segments with their
 names and scores, over the photo where --photos tells where that is; photos in records bring their ground
-truth along, and then what is wrong is shown, too.
+truth along, and then what is wrong is shown, too. With --page the same of several images, as an HTML page.
 """
 
 import argparse
 import difflib
 import functools
 import io
+import itertools
 import os
 import sys
 from collections.abc import Collection, Iterable, Sequence
@@ -18,7 +19,7 @@ from collections.abc import Collection, Iterable, Sequence
 from PIL import Image
 
 from panpipe.model import errors, jobs
-from panpipe.model.drawing import sheet
+from panpipe.model.drawing import page, sheet
 from panpipe.model.inputs import records
 from panpipe.pipelines import predicted_sheet, predictions, record_sheet, stored
 from panpipe.pipelines.formats import png
@@ -29,6 +30,7 @@ _EXAMPLES = (
     "panpipe show 'records/train-*' --list",
     "panpipe show 'records/train-*' --image aachen_000000_000019_leftImg8bit --config c.textproto --crops 3 "
     '--output sample.png',
+    "panpipe show 'records/train-*' --page 12 --output samples.html",
     'panpipe show predictions --dataset coco_panoptic --photos val2017 --output prediction.png',
 )
 _ADVISED = 3
@@ -42,8 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument('--image', metavar='ID', help='which one; the first unless told')
     wanted = parser.add_mutually_exclusive_group(required=True)
-    wanted.add_argument('--output', help='.png file to write')
+    wanted.add_argument('--output', help='.png file to write, or a page: see --page')
     wanted.add_argument('--list', action='store_true', help='print the ids of all images instead')
+    parser.add_argument(
+        '--page', type=int, metavar='N', help='write an HTML page of the first N images instead of one .png'
+    )
     parser.add_argument(
         '--dataset', help='name or .json description; records know theirs by the manifest.json beside them'
     )
@@ -65,14 +70,22 @@ def _run(arguments: argparse.Namespace) -> None:
     _check(arguments)
     draw = _prediction if _is_prediction(arguments.input[0]) else _record
     drawn = draw(arguments)
-    if drawn is not None:
-        _save(arguments.output, drawn)
+    if drawn:
+        title = f'{len(drawn)} images of {" ".join(arguments.input)}'
+        content = _png(drawn[0]) if arguments.page is None else page.render(title, drawn).encode()
+        png.write_whole(arguments.output, content)
         print(f'panpipe show: wrote {arguments.output}')
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    if arguments.output and not arguments.output.lower().endswith('.png'):
-        raise errors.InputError(f'--output {arguments.output} must end in .png')
+    if arguments.page is not None and (arguments.page < 1 or arguments.image):
+        raise errors.InputError(
+            '--page needs a number of at least 1 and shows the first images, so no --image'
+        )
+    if arguments.output and arguments.page is None and not arguments.output.lower().endswith('.png'):
+        raise errors.InputError(
+            f'--output {arguments.output} must end in .png; for an HTML page add --page N'
+        )
     if arguments.output and not os.path.isdir(os.path.dirname(arguments.output) or '.'):
         raise errors.InputError(f'the folder of --output {arguments.output} does not exist; make it first')
     if arguments.crops < 0:
@@ -85,16 +98,16 @@ def _is_prediction(given: str) -> bool:
     return files.exists(files.join(given, predictions.DOCUMENT)) or bool(files.find(given, 'semantic/*.png'))
 
 
-def _record(arguments: argparse.Namespace) -> sheet.Sheet | None:
-    """Makes the sheet of a record; prints the ids and makes none where these are asked for."""
+def _record(arguments: argparse.Namespace) -> list[sheet.Sheet]:
+    """Makes the sheets of records; prints the ids and makes none where these are asked for."""
     paths = stored.find_files(arguments.input)
     if arguments.photos:
         raise errors.InputError('--photos is for predictions; records hold their photos')
     if arguments.list:
         _print(records.image_id(record) for record in stored.read(paths))
-        return None
-    serialized = stored.find(paths, arguments.image)
-    if serialized is None:
+        return []
+    chosen = list(itertools.islice(stored.find(paths, arguments.image), arguments.page or 1))
+    if not chosen:
         known = [records.image_id(record) for record in stored.read(paths)]
         raise _unknown(arguments.image, known, ' '.join(arguments.input))
     options = record_sheet.Options(
@@ -104,11 +117,11 @@ def _record(arguments: argparse.Namespace) -> sheet.Sheet | None:
         arguments.crops,
         arguments.seed,
     )
-    return record_sheet.make(serialized, options)
+    return [record_sheet.make(serialized, options) for serialized in chosen]
 
 
-def _prediction(arguments: argparse.Namespace) -> sheet.Sheet | None:
-    """Makes the sheet of a prediction; prints the ids and makes none where these are asked for."""
+def _prediction(arguments: argparse.Namespace) -> list[sheet.Sheet]:
+    """Makes the sheets of predictions; prints the ids and makes none where these are asked for."""
     folder, *more = arguments.input
     if more or arguments.config or arguments.crops:
         raise errors.InputError(
@@ -120,13 +133,15 @@ def _prediction(arguments: argparse.Namespace) -> sheet.Sheet | None:
     names = sorted(found.names)
     if arguments.list:
         _print(names)
-        return None
+        return []
     if not names:
         raise errors.InputError(f'{folder} holds no prediction; run `panpipe predict` again')
-    name = predicted_sheet.official_name(arguments.image, found.spec) if arguments.image else names[0]
-    if name not in names:
+    chosen = names[: arguments.page or 1]
+    if arguments.image:
+        chosen = [predicted_sheet.official_name(arguments.image, found.spec)]
+    if chosen[0] not in names:
         raise _unknown(arguments.image, names, folder)
-    return predicted_sheet.make(found, name, arguments.photos)
+    return [predicted_sheet.make(found, name, arguments.photos) for name in chosen]
 
 
 def _print(names: Iterable[str]) -> None:
@@ -143,10 +158,10 @@ def _unknown(wanted: str, known: Collection[str], where: str) -> errors.InputErr
     return errors.InputError(f'{where} holds no image {wanted!r}, but {len(known)} others; {advice}')
 
 
-def _save(path: str, drawn: sheet.Sheet) -> None:
+def _png(drawn: sheet.Sheet) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(drawn.draw()).save(buffer, 'PNG')
-    png.write_whole(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 if __name__ == '__main__':

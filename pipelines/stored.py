@@ -68,9 +68,6 @@ def dataset(path: str) -> str | None:
         raise errors.InputError(f'{manifest} is damaged ({error}); name the data set: --dataset') from error
 
 
-def find(paths: Sequence[str], wanted: str | None) -> bytes | None:
-    """Returns the record of the image of that name, the first one for None; None if there is no such."""
-    for record in read(paths):
-        if wanted is None or records.image_id(record) == wanted:
-            return record
-    return None
+def find(paths: Sequence[str], wanted: str | None) -> Iterator[bytes]:
+    """Reads the records of the images of that name, or for None all."""
+    return (record for record in read(paths) if wanted is None or records.image_id(record) == wanted)

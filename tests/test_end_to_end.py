@@ -41,6 +41,7 @@ def test_the_parts_fit(tmp_path, dataset, capfd):
     output, score = _run(tmp_path, '--dataset', dataset, *toy, *(f'--set={field}' for field in fields))
     made = {path.name for path in output.iterdir()}
     assert {'records', 'model', 'evaluation', 'export', 'predictions', 'score.json', 'report.html'} <= made
+    assert {'samples.html', 'evaluation.html'} <= made
     assert set(score['pq']) == {'all', 'things', 'stuff'}
     evaluation = json.loads((output / 'evaluation' / 'run' / 'evaluation.json').read_text())
     assert evaluation['pq']['all'] == pytest.approx(score['pq']['all'], abs=1e-6)

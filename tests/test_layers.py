@@ -49,7 +49,17 @@ LAYERS = (
     ),
     tuple(
         f'panpipe.model.{name}'
-        for name in ('trainer', 'training', 'rundir', 'train', 'tpu', 'evaluate', 'export', 'oracles')
+        for name in (
+            'trainer',
+            'training',
+            'rundir',
+            'snapshots',
+            'train',
+            'tpu',
+            'evaluate',
+            'export',
+            'oracles',
+        )
     ),
 )
 RECORDS = ('panpipe.model.inputs.records',)

@@ -57,12 +57,22 @@ def errors(truth: np.ndarray, prediction: np.ndarray, labels: label_specs.LabelS
     return table[true, predicted].reshape(truth.shape)
 
 
+def class_errors(truth: np.ndarray, prediction: np.ndarray, labels: label_specs.LabelSpec) -> np.ndarray:
+    """Classifies pixels as `errors` does, but all that is of one class counts as one segment."""
+    return errors(_one_of_each(truth, labels), _one_of_each(prediction, labels), labels)
+
+
 def picture(image: np.ndarray, found: np.ndarray) -> np.ndarray:
     """Draws errors over the image in grey: both [height, width, …], the result uint8 [height, width, 3]."""
     grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
     color = COLORS[found].astype(np.float32)
     share = np.where(found == Error.NONE, 0.0, 0.75)[..., None]
     return (grey * (1 - share) + color * share).astype(np.uint8)
+
+
+def _one_of_each(panoptic: np.ndarray, labels: label_specs.LabelSpec) -> np.ndarray:
+    semantic = labels.decode(panoptic)[0]
+    return np.where(semantic == labels.ignore_label, labels.void, labels.encode(semantic, 1))
 
 
 def _is_void(ids: np.ndarray, labels: label_specs.LabelSpec) -> np.ndarray:

@@ -18,6 +18,7 @@ _CORNERS = (
     ((0, 0, 255), 13),
     ((255, 0, 255), 6),
 )
+_LONGEST = 1 + 1e-5  # by rounding, the longest vector may be longer than itself
 _BEYOND = 0.75  # brightness of vectors longer than the longest
 
 
@@ -50,7 +51,7 @@ def colors(vectors: np.ndarray, longest: float) -> np.ndarray:
     share = (turn - low)[..., None]
     hue = hues[low % len(hues)] * (1 - share) + hues[(low + 1) % len(hues)] * share
     inside = 1 - np.minimum(radius, 1)[..., None] * (1 - hue)
-    return np.round(255 * np.where(radius[..., None] <= 1, inside, hue * _BEYOND)).astype(np.uint8)
+    return np.round(255 * np.where(radius[..., None] <= _LONGEST, inside, hue * _BEYOND)).astype(np.uint8)
 
 
 def disk(diameter: int, background: tuple[int, int, int]) -> np.ndarray:

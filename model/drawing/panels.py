@@ -73,11 +73,19 @@ def heat(image: np.ndarray, center: np.ndarray, points: np.ndarray, size: Size) 
     Returns:
       uint8 [*size, 3].
     """
-    strength = np.clip(pictures.scale(center.astype(np.float32), size, is_label=False), 0, 1)
+    strength = np.clip(_shrunk(center.astype(np.float32), size), 0, 1)
     # The root lets the slopes of narrow peaks be seen.
     share = np.sqrt(strength)[..., None]
     picture = _dim(image, size) * (1 - share) + heat_colors(strength) * share
     return dots(picture.astype(np.uint8), points, (size[0] / len(center), size[1] / center.shape[1]))
+
+
+def _shrunk(center: np.ndarray, size: Size) -> np.ndarray:
+    """Scales a heat-map; where it shrinks, the largest value stays, for a mean would wash peaks away."""
+    for axis, (old, new) in enumerate(zip(center.shape, size, strict=True)):
+        if new < old:
+            center = np.maximum.reduceat(center, np.arange(new) * old // new, axis=axis)
+    return pictures.scale(center, size, is_label=False)
 
 
 def heat_colors(strength: np.ndarray) -> np.ndarray:
@@ -86,7 +94,9 @@ def heat_colors(strength: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(place, range(len(_HEAT)), channel) for channel in _HEAT.T], axis=-1)
 
 
-def offsets(image: np.ndarray, offset: np.ndarray, is_shown: np.ndarray, size: Size) -> np.ndarray:
+def offsets(
+    image: np.ndarray, offset: np.ndarray, is_shown: np.ndarray, size: Size, reach: float | None = None
+) -> np.ndarray:
     """Draws offsets by the colour wheel where `is_shown`, over the image in dim grey.
 
     Args:
@@ -94,13 +104,16 @@ def offsets(image: np.ndarray, offset: np.ndarray, is_shown: np.ndarray, size: S
       offset: float32 [height, width, 2], (y, x) pixels.
       is_shown: bool [height, width].
       size: of the result, (height, width).
+      reach: length in pixels that has the full colour; longer ones are darker. None means the longest shown.
 
     Returns:
-      uint8 [*size, 3]; the longest offset that is shown has the full colour.
+      uint8 [*size, 3].
     """
-    color = flow.colors(pictures.scale(offset, size, is_label=True), longest(offset, is_shown))
+    reach = longest(offset, is_shown) if reach is None else reach
     shown = pictures.scale(is_shown, size, is_label=True)
-    return np.where(shown[..., None], color, _dim(image, size).astype(np.uint8))
+    picture = _dim(image, size).astype(np.uint8)
+    picture[shown] = flow.colors(pictures.scale(offset, size, is_label=True)[shown], reach)
+    return picture
 
 
 def longest(offset: np.ndarray, is_shown: np.ndarray) -> float:

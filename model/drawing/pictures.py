@@ -44,6 +44,19 @@ def class_colors(semantic: np.ndarray, spec: datasets.DatasetSpec) -> np.ndarray
     return palette[np.where((semantic >= 0) & (semantic < len(palette)), semantic, spec.labels.ignore_label)]
 
 
+def instance_colors(instance: np.ndarray) -> np.ndarray:
+    """Returns a colour of its own for each of 255 numbers, int [...], black for 0: uint8 [..., 3].
+
+    Source: the colour map of Everingham et al., The PASCAL Visual Object Classes Challenge (IJCV 2010): the
+    bits of a number go in turn to red, green and blue, the lowest to the highest bit of each.
+    """
+    numbers = np.arange(256)
+    palette = np.zeros((256, 3), np.uint8)
+    for bit in range(8):
+        palette[:, bit % 3] |= ((numbers >> bit & 1) << (7 - bit // 3)).astype(np.uint8)
+    return palette[np.where(instance > 0, (instance - 1) % 255 + 1, 0)]
+
+
 def thing_outlines(panoptic: np.ndarray, spec: datasets.DatasetSpec) -> np.ndarray:
     """Marks the outlines that lie on things: bool [height, width]."""
     return outlines(panoptic) & _is_thing(panoptic, spec)

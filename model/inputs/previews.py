@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import os
 import tempfile
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -66,15 +66,23 @@ def crops(serialized: bytes, experiment: config.Experiment, number: int, seed: i
         options = dataclasses.replace(experiment.train_dataset_options, file_pattern=(path,))
         alone = dataclasses.replace(experiment, train_dataset_options=options)
         samples = pipeline.training_samples(alone, batch_size=1, seed=seed).take(number)
-        return [_crop(image, found) for image, found in samples.as_numpy_iterator()]
+        return [samples_of(image, found, 1)[0] for image, found in samples.as_numpy_iterator()]
+
+
+def samples_of(images: tensors.Array, found: tensors.Targets, limit: int) -> list[Crop]:
+    """Takes the first samples out of a batch.
+
+    Args:
+      images: float32 [batch, height, width, 3], 0 .. 255.
+      found: their targets.
+      limit: number of samples at most.
+    """
+    pixels = np.clip(np.round(np.asarray(images[:limit])), 0, 255).astype(np.uint8)
+    arrays = [np.asarray(each[:limit]) for each in found]
+    return [Crop(image, tensors.Targets(*parts)) for image, *parts in zip(pixels, *arrays, strict=True)]
 
 
 def _spare_accelerators() -> None:
     """Stays on the CPU: TensorFlow would take all memory of a GPU that may be training."""
     with contextlib.suppress(RuntimeError):  # too late where TensorFlow has begun
         tf.config.set_visible_devices([], 'GPU')
-
-
-def _crop(image: Any, found: tensors.Targets) -> Crop:
-    pixels = np.clip(np.round(image[0]), 0, 255).astype(np.uint8)
-    return Crop(pixels, tensors.Targets(*(each[0] for each in found)))

@@ -47,6 +47,7 @@ def test_two_real_steps_leave_their_artifacts(tmp_path, capsys):
     assert list((output / 'records').glob('train-*.tfrecord'))
     assert list((output / 'records').glob('val-*.tfrecord'))
     assert (output / 'raw' / 'annotations').is_dir()
+    assert (output / 'samples.html').read_text().count('<section>') == 3
     shown = capsys.readouterr().out
     assert '[1/2] source\n' in shown
     assert '3 train and 1 val images' in shown

@@ -140,11 +140,14 @@ def test_the_best_evaluation_has_the_highest_quality():
 
 
 def test_evaluation_needs_a_checkpoint(pattern, tmp_path, capsys):
-    pictures = 'evaluator_options.save_predictions=true'
-    assert train.main(_arguments(pattern, tmp_path, 'eval', pictures)) == 2
+    files = 'evaluator_options.save_raw_predictions=true'
+    assert train.main(_arguments(pattern, tmp_path, 'eval', files)) == 2
     error = capsys.readouterr().err
     assert 'holds no checkpoint; train first' in error
-    assert 'note: evaluator_options.save_predictions: pictures are made by panpipe report' in error
+    assert (
+        'note: evaluator_options.save_raw_predictions: prediction files are written by panpipe predict'
+        in error
+    )
 
 
 def test_a_gpu_that_is_not_there_is_an_error(pattern, tmp_path, capsys):

@@ -10,7 +10,7 @@ from tensorboard.summary.writer import event_file_writer
 from tensorboard.util import tensor_util
 
 import synthetic
-from panpipe.model import datasets
+from panpipe.model import datasets, rundir
 from panpipe.pipelines import curves, evaluate, gallery, report, sources
 
 DATASETS = ('cityscapes_panoptic', 'coco_panoptic')
@@ -163,6 +163,13 @@ def test_a_resumed_run_counts_the_later_value(tmp_path):
     (curve,) = curves.read(pathlib.Path(tmp_path))
     assert curve.steps == (1, 2, 3)
     assert curve.values == (7, 8, 3)
+
+
+def test_pictures_among_the_summaries_are_no_curves(tmp_path):
+    _events(tmp_path / 'eval', {'evaluation/pq/PQ': [0.5]})
+    directory = rundir.RunDirectory(str(tmp_path.parent), tmp_path.name)
+    directory.pictures('eval', {'a/1_image': np.zeros((3, 4, 3), np.uint8)}, 1)
+    assert [curve.tag for curve in curves.read(tmp_path)] == ['evaluation/pq/PQ']
 
 
 def test_class_ids_alone_make_a_page(tmp_path):

@@ -3,6 +3,7 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -114,6 +115,22 @@ def test_classes_alone_are_judged_as_classes(scene, tmp_path, monkeypatch):
     assert set(np.unique(seen[0])) <= {0, 1}
 
 
+def test_a_page_shows_the_first_images_and_needs_nothing_else(scene, tmp_path):
+    folder, spec = scene
+    for given, count, pictures in (
+        ([f'{folder}/records'], 3, 18),
+        ([f'{folder}/predictions', '--dataset', spec.name, '--photos', f'{folder}/records'], 1, 6),
+    ):
+        output = tmp_path / f'page{count}'
+        assert show.main([*given, '--page', '3', '--output', str(output)]) == 0
+        text = output.read_text()
+        assert text.count('<section>') == count
+        assert text.count('<figure>') == pictures
+        assert not re.search(r'(src|href)="(?!data:)', text)
+        assert text.count('<b>Classes</b>') == count
+    assert (tmp_path / 'page3').read_text().count('<b>Targets</b>') == 1
+
+
 def test_a_record_without_label_is_its_photo(tmp_path):
     pixels = np.full((40, 60, 3), 90, np.uint8)
     encoded = png.encode(pixels)
@@ -131,6 +148,8 @@ def test_a_record_without_label_is_its_photo(tmp_path):
     [
         (['R', '--output', 'x.jpg'], '--output x.jpg must end in .png'),
         (['R', '--output', 'nowhere/x.png'], 'the folder of --output nowhere/x.png does not exist; make it'),
+        (['R', '--page', '0'], '--page needs a number of at least 1'),
+        (['R', '--page', '2', '--image', 'FIRST'], 'so no --image'),
         (['R', '--crops', '1'], '--crops needs --config'),
         (['R', '--crops', '-1'], '--crops is -1; it must be at least 0'),
         (['R', '--photos', 'R'], '--photos is for predictions'),
@@ -189,7 +208,7 @@ def test_mistakes_are_one_line_and_status_2(scene, tmp_path, capsys, given, word
 
 def _only_image(folder):
     paths = stored.find_files([f'{folder}/records/val-*'])
-    return records.image_id(stored.find(paths, None))
+    return records.image_id(next(stored.read(paths)))
 
 
 def test_a_configuration_of_another_data_set_is_refused(scene, tmp_path, capsys):

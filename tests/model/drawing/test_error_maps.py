@@ -55,6 +55,13 @@ def test_a_map_without_errors_is_perfect_and_the_other_way_round(seed):
             )
 
 
+def test_classes_alone_may_be_judged():
+    truth = np.array([[201, 202, 200, 100, SMALL.void]])
+    prediction = np.array([[207, 207, 207, 100, 207]])
+    assert error_maps.errors(truth, prediction, SMALL)[0].tolist() != [0, 0, 0, 0, Error.VOID]
+    assert error_maps.class_errors(truth, prediction, SMALL)[0].tolist() == [0, 0, 0, 0, Error.VOID]
+
+
 def test_the_picture_colours_errors_alone():
     image = np.full((1, 2, 3), 100, np.uint8)
     drawn = error_maps.picture(image, np.array([[Error.NONE, Error.MISSED]]))

@@ -43,6 +43,13 @@ def test_no_vector_is_white_and_longer_ones_are_stronger():
     assert max(_color(2, 0)) == round(0.75 * 255)
 
 
+def test_the_longest_vector_has_the_full_colour():
+    vectors = np.random.default_rng(0).normal(0, 50, (1000, 2)).astype(np.float32)
+    lengths = np.hypot(vectors[:, 0], vectors[:, 1])
+    for vector, length in zip(vectors, lengths, strict=True):
+        assert flow.colors(vector, float(length)).max() == 255
+
+
 def test_nothing_to_scale_by_is_no_fault():
     assert flow.colors(np.zeros((2, 3, 2), np.float32), 0.0).tolist() == [[[255] * 3] * 3] * 2
 

@@ -81,6 +81,16 @@ def test_heat_grows_from_the_image_to_white():
     assert np.unique(nothing).tolist() == [90]
 
 
+@pytest.mark.parametrize('size', [(4, 9), (7, 20), (3, 30)])
+def test_a_narrow_peak_stays_when_the_picture_shrinks(size):
+    center = np.zeros((20, 20), np.float32)
+    center[13, 9] = 1.0
+    drawn = panels.heat(np.zeros((20, 20, 3), np.uint8), center, np.empty((0, 2)), size)
+    place = np.argwhere(drawn[..., 0] == drawn[..., 0].max()).mean(axis=0)
+    assert drawn.max() > 200
+    np.testing.assert_allclose((place + 0.5) / size, (13.5 / 20, 9.5 / 20), atol=0.2)
+
+
 def test_dots_may_lie_at_the_edge():
     ground = np.zeros((20, 20, 3), np.uint8)
     drawn = panels.dots(ground, [(0, 0), (19, 19), (10, 5)], (1.0, 1.0))

@@ -58,3 +58,16 @@ def test_data_uri_is_a_jpeg_of_that_size():
     head, _, body = uri.partition(',')
     assert head == 'data:image/jpeg;base64'
     assert Image.open(io.BytesIO(base64.b64decode(body))).size == (30, 20)
+
+
+def test_instances_have_the_colours_of_pascal():
+    found = pictures.instance_colors(np.array([0, 1, 2, 3, 8, 255, 256]))
+    assert found.tolist() == [
+        [0, 0, 0],
+        [128, 0, 0],
+        [0, 128, 0],
+        [128, 128, 0],
+        [64, 0, 0],
+        [224, 224, 192],
+        [128, 0, 0],
+    ]
