@@ -62,8 +62,9 @@ class Server(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8, 'image')])
     def serve_pixels(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns the same for decoded pixels, uint8 [height, width, 3]."""
-        return self._predict(image)
+        """Predicts decoded pixels, uint8 [height, width, 3]: what prediction files need, and nothing else."""
+        found = self._predict(image)
+        return {name: found[name] for name in ('panoptic', 'semantic', 'instance_ids', 'instance_scores')}
 
     def _predict(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         height, width = tf.unstack(tf.shape(image)[:2])
