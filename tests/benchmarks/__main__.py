@@ -14,7 +14,7 @@ from typing import Any
 
 import tables
 
-SCRIPTS = ('conversion', 'inputs', 'merge', 'postprocess', 'predict', 'metrics')
+SCRIPTS = ('conversion', 'inputs', 'merge', 'postprocess', 'predict', 'metrics', 'network')
 
 
 def main() -> None:

@@ -40,7 +40,7 @@ def measure(repeats: int) -> dict[str, timing.Row | list[float]]:
         works[f'forward, {name}'], flops[f'forward, {name}'] = forward, count
         for variant, options in VARIANTS.items():
             works[f'training step{variant}, {name}'] = _step(experiment, **options)
-    times = timing.in_turn(works, repeats)
+    times = timing.in_turn(works, max(3, repeats // 6))  # each takes seconds
     rows = {
         name: timing.Row(times=times[name], extra=timing.extra_memory(work)) for name, work in works.items()
     }
