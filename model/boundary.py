@@ -18,7 +18,6 @@ from panpipe.model import quality
 
 # How far a boundary reaches, as a part of the image's diagonal.
 _RATIO = 0.02
-_IOU_UNIT = 2**53  # that of PanopticQuality.iou
 
 
 def from_maps(
@@ -43,7 +42,7 @@ def from_maps(
     """
     truth_ids, predicted_ids, shared = _overlaps(ground_truth, prediction)
     (truth_class, truth_instance), (predicted_class, _) = map(labels.decode, (truth_ids, predicted_ids))
-    _check(np.concatenate([truth_class, predicted_class]), labels)
+    quality.check_classes(np.concatenate([truth_class, predicted_class]), labels)
     is_thing = labels.thing_table()
     is_void = truth_class == labels.ignore_label
     is_crowd = is_thing[truth_class] & (truth_instance == 0) & ~is_void
@@ -59,7 +58,7 @@ def from_maps(
     rows, columns = np.nonzero(match)
     sums = np.full(labels.num_classes, 0, object)
     for row, column in zip(rows, columns, strict=True):
-        sums[truth_class[row]] += int(iou[row, column] * _IOU_UNIT)
+        sums[truth_class[row]] += int(iou[row, column] * quality.IOU_UNIT)
     groups = (
         truth_class[rows],
         truth_class[countable & ~match.any(1)],
@@ -152,11 +151,3 @@ def _ious(shared: np.ndarray, is_void: np.ndarray) -> np.ndarray:
     predicted = shared[..., -1].sum(1)
     union = truth[:, None] + predicted[~is_void].sum(0) - both
     return both / np.maximum(union, 1)
-
-
-def _check(classes: np.ndarray, labels: label_specs.LabelSpec) -> None:
-    wrong = classes[(classes < 0) | ((classes >= labels.num_classes) & (classes != labels.ignore_label))]
-    if wrong.size:
-        raise ValueError(
-            f'class {wrong[0]} is not one of 0 .. {labels.num_classes - 1}, nor void ({labels.ignore_label})'
-        )

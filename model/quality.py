@@ -23,7 +23,7 @@ import numpy as np
 from panpipe.model import labels as label_specs
 
 # A match's IoU is a float64 in (1/2, 1], and so a multiple of 2^-53: as Python integers they add up exactly.
-_IOU_UNIT = 2**53
+IOU_UNIT = 2**53
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +132,7 @@ class PanopticQuality:
         truth_class, truth_instance = labels.decode(truth_ids)
         predicted_class = labels.decode(predicted_ids)[0]
         for classes in (truth_class, predicted_class):
-            _check_classes(classes, labels)
+            check_classes(classes, labels)
         is_void = truth_class == labels.ignore_label
         is_crowd = labels.thing_table()[truth_class] & (truth_instance == 0) & ~is_void
         is_segment = predicted_class != labels.ignore_label
@@ -148,7 +148,7 @@ class PanopticQuality:
         rows, columns = np.nonzero(match)
         iou = np.full(labels.num_classes, 0, object)
         for row, column in zip(rows, columns, strict=True):
-            iou[truth_class[row]] += int(joint[row, column] / union[row, column] * _IOU_UNIT)
+            iou[truth_class[row]] += int(joint[row, column] / union[row, column] * IOU_UNIT)
         groups = (
             truth_class[rows],
             truth_class[countable & ~match.any(1)],
@@ -179,7 +179,7 @@ class PanopticQuality:
 
     def _class_quality(self, index: int) -> ClassQuality:
         true_positives, false_negatives, false_positives = self.counts[:, index].tolist()
-        sq = self.iou[index] / _IOU_UNIT / max(true_positives, 1)
+        sq = self.iou[index] / IOU_UNIT / max(true_positives, 1)
         weight = true_positives + (false_negatives + false_positives) / 2
         rq = true_positives / weight if weight else 0.0
         return ClassQuality(sq * rq, sq, rq, true_positives, false_negatives, false_positives)
@@ -282,8 +282,9 @@ def _overlaps(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.nda
     return first_ids, second_ids, joint.reshape(len(first_ids), len(second_ids)).astype(np.int64)
 
 
-def _check_classes(classes: np.ndarray, labels: label_specs.LabelSpec) -> None:
-    wrong = classes[(classes >= labels.num_classes) & (classes != labels.ignore_label)]
+def check_classes(classes: np.ndarray, labels: label_specs.LabelSpec) -> None:
+    """Raises a ValueError if a class is neither of the data set nor void."""
+    wrong = classes[(classes < 0) | ((classes >= labels.num_classes) & (classes != labels.ignore_label))]
     if wrong.size:
         raise ValueError(
             f'class {wrong[0]} is not one of 0 .. {labels.num_classes - 1}, nor void ({labels.ignore_label})'

@@ -84,8 +84,12 @@ def _expected(pixels, layout):
     return semantic * SPECS[layout].labels.label_divisor + instance
 
 
+def _arguments(model, given, output):
+    return ['--saved_model', str(model), '--input', str(given), '--output', str(output)]
+
+
 def _run(model, given, output, *more):
-    return predict.main(['--saved_model', str(model), '--input', str(given), '--output', str(output), *more])
+    return predict.main([*_arguments(model, given, output), *more])
 
 
 def _assert_predicted(folder, images, layout):
@@ -266,14 +270,7 @@ def test_archives_hold_every_file_once(models, photos, tmp_path, layout, names):
 
 
 def test_a_killed_run_goes_on_and_predicts_no_image_again(models, photos, tmp_path, capsys):
-    arguments = [
-        '--saved_model',
-        str(models['coco']),
-        '--input',
-        str(photos),
-        '--output',
-        str(tmp_path / 'out'),
-    ]
+    arguments = _arguments(models['coco'], photos, tmp_path / 'out')
     program = (
         'import os, sys\n'
         'from panpipe.pipelines import predict, resumption\n'
@@ -317,14 +314,7 @@ def test_a_model_with_the_compiled_op_wants_it_built(models, tmp_path, monkeypat
 
 def test_the_command_ends_quietly(models, photos, tmp_path):
     command = [sys.executable, '-m', 'panpipe.components.command', 'predict']
-    arguments = [
-        '--saved_model',
-        str(models['coco']),
-        '--input',
-        str(photos),
-        '--output',
-        str(tmp_path / 'out'),
-    ]
+    arguments = _arguments(models['coco'], photos, tmp_path / 'out')
     done = subprocess.run([*command, *arguments], capture_output=True, text=True)
     assert done.returncode == 0
     assert done.stdout == f'panpipe predict: wrote 3 predictions to {tmp_path / "out"}\n'
