@@ -78,13 +78,13 @@ def panoptic_from_heads(
 ) -> tensors.Prediction | None:
     """Makes a prediction of heads at any stride by the compiled op.
 
-    Its twin is `model.postprocess`: upsample, argmax, centres, grouping and merge, one after the other, with
+    Its twin is `model.postprocess`: upsample, argmax, centers, grouping and merge, one after the other, with
     all logits at full resolution between them. The op holds no more of full resolution than the prediction.
 
     Args:
       heads: float32 [batch, h, w, channels] each.
       size: int32 [2], height and width of the prediction.
-      centers: how centres are chosen.
+      centers: how centers are chosen.
       rules: how maps are merged.
 
     Returns:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the ops have to know beside the maps: how centres are chosen, and how maps are merged."""
+"""What the ops have to know beside the maps: how centers are chosen, and how maps are merged."""
 
 import dataclasses
 
@@ -26,7 +26,7 @@ def refuse(message: str) -> RuleError:
 
 @dataclasses.dataclass(frozen=True)
 class CenterRules:
-    """Holds the numbers of the search for centres; `model.postprocess.centers` says what they mean.
+    """Holds the numbers of the search for centers; `model.postprocess.centers` says what they mean.
 
     Raises:
       RuleError: nms_kernel is out of range.

@@ -23,7 +23,7 @@ class Snapshots:
     Attributes:
       directory: of the run.
       spec: the data set.
-      options: say how many, whether as files too, and how centres are found.
+      options: say how many, whether as files too, and how centers are found.
       step: of the evaluated weights.
     """
 

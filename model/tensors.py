@@ -30,9 +30,9 @@ class Targets(NamedTuple):
     Attributes:
       semantic: int32 [height, width], class ids; void pixels hold the ignore label.
       semantic_weight: float32 [height, width].
-      center: float32 [height, width], Gaussians at the instances' centres, 0 .. 1.
+      center: float32 [height, width], Gaussians at the instances' centers, 0 .. 1.
       center_weight: float32 [height, width], 1 on every pixel but void and crowd.
-      offset: float32 [height, width, 2], (y, x) pixels from the pixel to its instance's centre.
+      offset: float32 [height, width, 2], (y, x) pixels from the pixel to its instance's center.
       offset_weight: float32 [height, width], 1 on thing pixels that are not crowd.
     """
 
@@ -64,8 +64,8 @@ class Prediction(NamedTuple):
     Attributes:
       panoptic: int32 [batch, height, width], `semantic * label_divisor + instance`.
       semantic: int32 [batch, height, width], class ids.
-      instance: int32 [batch, height, width], 1 + index of the pixel's centre, 0 on stuff.
-      score: float32 [batch, height, width], heat-map value of the pixel's centre, 0 on stuff.
+      instance: int32 [batch, height, width], 1 + index of the pixel's center, 0 on stuff.
+      score: float32 [batch, height, width], heat-map value of the pixel's center, 0 on stuff.
     """
 
     panoptic: Array

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Finds the centres of instances in a heat-map at full resolution.
+// Finds the centers of instances in a heat-map at full resolution.
 #ifndef PANPIPE_CUSTOM_OPS_CC_CENTERS_H_
 #define PANPIPE_CUSTOM_OPS_CC_CENTERS_H_
 
@@ -18,14 +18,14 @@ struct Center {
 };
 
 struct CenterRules {
-  float threshold = 0.1f;  // a centre is larger than this, and than 0
+  float threshold = 0.1f;  // a center is larger than this, and than 0
   int64_t nms_kernel = 13;  // at least 1; an even window reaches further down and to the right
-  int64_t keep_k = 0;       // of more centres, those above the value of this rank stay; 0 or less keeps all
+  int64_t keep_k = 0;       // of more centers, those above the value of this rank stay; 0 or less keeps all
 
   float floor() const { return threshold <= 0 ? 0 : threshold; }  // a threshold of NaN stays, and excludes all
 };
 
-// For maps that hold peaks and nothing else: every positive value is a centre.
+// For maps that hold peaks and nothing else: every positive value is a center.
 constexpr CenterRules kPositive = {/*threshold=*/0.0f, /*nms_kernel=*/1, /*keep_k=*/0};
 
 // Says whether no pixel of the window around (y, x) is larger. NaN is not.
@@ -72,7 +72,7 @@ inline void FindPeaks(const float* heatmap, int64_t height, int64_t width, const
   }
 }
 
-// Keeps of more than keep_k centres those above the value of rank keep_k.
+// Keeps of more than keep_k centers those above the value of rank keep_k.
 inline void KeepStrongest(int64_t keep_k, std::vector<Center>* centers) {
   if (keep_k <= 0 || static_cast<int64_t>(centers->size()) <= keep_k) return;
   std::vector<float> values;

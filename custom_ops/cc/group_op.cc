@@ -33,7 +33,7 @@ REGISTER_OP("PanpipeGroup")
       context->set_output(1, shape);
       return tf::OkStatus();
     })
-    .Doc("Assigns the thing pixels of maps [batch, height, width] to their nearest centres.");
+    .Doc("Assigns the thing pixels of maps [batch, height, width] to their nearest centers.");
 
 class GroupOp : public tf::OpKernel {
  public:

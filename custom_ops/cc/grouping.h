@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Gives thing pixels the number of their nearest centre.
+// Gives thing pixels the number of their nearest center.
 //
-// The image is cut into square tiles, each with the list of centres that may be nearest to a point of it. A centre is
+// The image is cut into square tiles, each with the list of centers that may be nearest to a point of it. A center is
 // left out where another one is nearer at all four corners of the tile: the difference of two squared distances is
 // linear, so it is then nearer all over the tile. That must also hold of distances in float32, whose relative error
 // is at most 4 u, u = 2^-24; hence the difference must exceed 2^-20 of the larger distance. Lists come from halving
-// the image again and again, so that each centre is looked at only about where it counts.
+// the image again and again, so that each center is looked at only about where it counts.
 #ifndef PANPIPE_CUSTOM_OPS_CC_GROUPING_H_
 #define PANPIPE_CUSTOM_OPS_CC_GROUPING_H_
 
@@ -20,7 +20,7 @@ namespace panpipe {
 
 class NearestCenter {
  public:
-  // Centres lie within the image, height and width are below 2^24.
+  // Centers lie within the image, height and width are below 2^24.
   NearestCenter(const std::vector<Center>& centers, int64_t height, int64_t width) {
     for (const Center& center : centers) {
       ys_.push_back(static_cast<float>(center.y));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Looks up the centre nearest to a point in the lists that grouping.h makes. Plain pointers, so that the lists may as
+// Looks up the center nearest to a point in the lists that grouping.h makes. Plain pointers, so that the lists may as
 // well lie on a GPU.
 #ifndef PANPIPE_CUSTOM_OPS_CC_NEAREST_H_
 #define PANPIPE_CUSTOM_OPS_CC_NEAREST_H_
@@ -20,7 +20,7 @@ struct CenterLists {
     int64_t begin, size;  // within `indices`, ascending
   };
 
-  // The index of the centre nearest to (y, x), the lowest among equals, and 0 where no distance is finite.
+  // The index of the center nearest to (y, x), the lowest among equals, and 0 where no distance is finite.
   PANPIPE_HOST_DEVICE int32_t Find(float y, float x) const {
     if (!std::isfinite(y) || !std::isfinite(x)) return 0;
     if (!(y >= -kBorder && y <= bottom && x >= -kBorder && x <= right)) return Search(y, x, nullptr, num_centers);
@@ -32,7 +32,7 @@ struct CenterLists {
     return list.size == 1 ? *candidates : Search(y, x, candidates, list.size);
   }
 
-  // Assigns thing pixel (y, x): 1 + index of the centre nearest to where its offset leads, and that centre's value.
+  // Assigns thing pixel (y, x): 1 + index of the center nearest to where its offset leads, and that center's value.
   PANPIPE_HOST_DEVICE void Assign(int64_t y, int64_t x, float down, float across, int32_t* instance,
                                   float* score) const {
     const int32_t index = Find(static_cast<float>(y) + down, static_cast<float>(x) + across);
@@ -55,7 +55,7 @@ struct CenterLists {
     return nearest;
   }
 
-  const float *ys, *xs, *values;  // of each centre
+  const float *ys, *xs, *values;  // of each center
   const List* tiles;              // [rows, columns]
   const int32_t* indices;
   int64_t num_centers, num_indices;

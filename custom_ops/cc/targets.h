@@ -2,7 +2,7 @@
 // What the heads should say of a panoptic map: `model.inputs.targets`, without TensorFlow.
 //
 // One pass records runs, as in merge.h: a map has a hundred times fewer runs than pixels. Segments gather what their
-// centres need, and a second pass writes all six maps run by run. The Gaussians come last, window by window.
+// centers need, and a second pass writes all six maps run by run. The Gaussians come last, window by window.
 #ifndef PANPIPE_CUSTOM_OPS_CC_TARGETS_H_
 #define PANPIPE_CUSTOM_OPS_CC_TARGETS_H_
 
@@ -25,7 +25,7 @@ struct TargetRules {
   bool is_thing(int32_t label) const { return std::binary_search(thing_ids.begin(), thing_ids.end(), label); }
 };
 
-// A square window of values around a centre; `margin` rows and columns lie before the centre.
+// A square window of values around a center; `margin` rows and columns lie before the center.
 struct Gaussian {
   const float* values;
   int64_t side, margin;
@@ -46,7 +46,7 @@ struct TargetSegment {
   bool has_center;  // it is an instance, and not void
   float center_weight, offset_weight, semantic_weight;
   int64_t sum_y, sum_x;  // over its pixels
-  int32_t y, x;          // the centre
+  int32_t y, x;          // the center
 };
 
 class TargetsOfImage {

@@ -46,7 +46,7 @@ class Instances(NamedTuple):
 
     Attributes:
       center: float32 [rows, columns], the heat-map.
-      points: int [n, (y, x)], the centres that were found in it.
+      points: int [n, (y, x)], the centers that were found in it.
       offset: float32 [rows, columns, (y, x)], pixels.
       targets: what it should have said.
     """
@@ -119,7 +119,7 @@ def _errors(seen: Evaluated, image: np.ndarray, spec: datasets.DatasetSpec) -> n
 
 
 def _instances(said: Instances, image: np.ndarray, is_thing: np.ndarray) -> dict[Kind, np.ndarray]:
-    """Draws centres and offsets over the image; offsets of label and prediction in the same strength."""
+    """Draws centers and offsets over the image; offsets of label and prediction in the same strength."""
     size = image.shape[0], image.shape[1]
     truth = said.targets
     is_found = pictures.scale(is_thing, (said.center.shape[0], said.center.shape[1]), is_label=True)

@@ -67,11 +67,11 @@ def targets() -> sheet.Key:
     return sheet.Key(
         'Targets',
         [
-            sheet.Entry(panels.heat_colors(strength).astype(np.uint8), 'heat of a centre', '0 to 1'),
-            sheet.Entry(dot, 'centre of an instance'),
+            sheet.Entry(panels.heat_colors(strength).astype(np.uint8), 'heat of a center', '0 to 1'),
+            sheet.Entry(dot, 'center of an instance'),
             sheet.Entry(
                 wheel,
-                'offset to the centre',
+                'offset to the center',
                 "its direction: as from the wheel's middle; full colour: the longest of the picture",
             ),
         ],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of what the heads say or should say: centres, offsets, and where the losses look."""
+"""Pictures of what the heads say or should say: centers, offsets, and where the losses look."""
 
 import enum
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _HEAT = np.array([(90, 0, 40), (200, 30, 40), (245, 130, 25), (255, 225, 90), (2
 _DIM = 0.45  # brightness of the image below what is drawn
 _DOT = 2  # pixels, radius
 _OVERSAMPLING = 4
-# A Gaussian is 1 at its centre, and nowhere else.
+# A Gaussian is 1 at its center, and nowhere else.
 _PEAK = 1 - 1e-6
 
 
@@ -35,8 +35,8 @@ class Use(enum.IntEnum):
 # By Use: readable for the colour-blind too (Okabe and Ito, 2008).
 USE_COLORS = np.array([(0, 0, 0), (204, 121, 167), (150, 158, 166), (0, 114, 178), (230, 159, 0)], np.uint8)
 USE_NAMES = {
-    Use.STUFF: 'stuff: classes and centres',
-    Use.THING: 'things: classes, centres and offsets',
+    Use.STUFF: 'stuff: classes and centers',
+    Use.THING: 'things: classes, centers and offsets',
     Use.SMALL: 'small things: classes weigh more',
     Use.CROWD: 'crowd: classes only',
     Use.VOID: 'void: nothing',
@@ -57,12 +57,12 @@ def fitted(height: int, width: int, limit: Size) -> Size:
 
 
 def peaks(center: np.ndarray) -> np.ndarray:
-    """Finds the centres that a target heat-map, float32 [height, width], was made of: int64 [n, (y, x)]."""
+    """Finds the centers that a target heat-map, float32 [height, width], was made of: int64 [n, (y, x)]."""
     return np.argwhere(center >= _PEAK)
 
 
 def heat(image: np.ndarray, center: np.ndarray, points: np.ndarray, size: Size) -> np.ndarray:
-    """Draws a heat-map over its image in dim grey, with a dot at each centre.
+    """Draws a heat-map over its image in dim grey, with a dot at each center.
 
     Args:
       image: uint8 [height, width, 3].
@@ -143,7 +143,7 @@ def losses(image: np.ndarray, found: np.ndarray, size: Size) -> np.ndarray:
 def of_targets(
     image: np.ndarray, targets: tensors.Targets, spec: datasets.DatasetSpec, size: Size
 ) -> list[Panel]:
-    """Draws the targets of an image uint8 [height, width, 3]: classes, centres, offsets, use by the losses.
+    """Draws the targets of an image uint8 [height, width, 3]: classes, centers, offsets, use by the losses.
 
     Args:
       image: what the targets belong to.
@@ -158,7 +158,7 @@ def of_targets(
     reach = longest(targets.offset, is_thing)
     return [
         Panel('classes', pictures.class_colors(semantic, spec)),
-        Panel(f'centres: {len(points)}', heat(image, targets.center, points, size)),
+        Panel(f'centers: {len(points)}', heat(image, targets.center, points, size)),
         Panel(f'offsets: up to {reach:.0f} px', offsets(image, targets.offset, is_thing, size)),
         Panel('where the losses look', losses(image, found, size)),
     ]

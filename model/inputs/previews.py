@@ -35,7 +35,7 @@ def targets(
     Args:
       panoptic: ids of `spec.labels`.
       spec: the data set.
-      options: say how wide a centre is, and what small instances weigh.
+      options: say how wide a center is, and what small instances weigh.
     """
     _spare_accelerators()
     weighs_small = options.increase_small_instance_weights

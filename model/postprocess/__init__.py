@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what the network says to a prediction: upsample, find centres, group, merge, restore the size."""
+"""From what the network says to a prediction: upsample, find centers, group, merge, restore the size."""
 
 from panpipe.model.postprocess.panoptic import panoptic
 from panpipe.model.postprocess.upsample import upsample

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds the centres of instances in a heat-map."""
+"""Finds the centers of instances in a heat-map."""
 
 import tensorflow as tf
 
@@ -12,7 +12,7 @@ def peaks(heatmap: tf.Tensor, *, threshold: float, nms_kernel: int) -> tf.Tensor
 
     Args:
       heatmap: float32 [batch, height, width].
-      threshold: strict lower bound of a centre's value.
+      threshold: strict lower bound of a center's value.
       nms_kernel: side of the square window in pixels; an even one reaches further down and to the right.
 
     Returns:
@@ -35,22 +35,22 @@ def peaks(heatmap: tf.Tensor, *, threshold: float, nms_kernel: int) -> tf.Tensor
 
 
 def positions(peak_map: tf.Tensor, *, keep_k: int) -> tf.Tensor:
-    """Lists the centres of one image in row-major order.
+    """Lists the centers of one image in row-major order.
 
-    Of more than `keep_k` centres, those above the value of rank `keep_k` stay: keep_k - 1 of them if all
+    Of more than `keep_k` centers, those above the value of rank `keep_k` stay: keep_k - 1 of them if all
     values differ. A `keep_k` of 0 or less keeps all.
 
     Args:
       peak_map: float32 [height, width], from `peaks`.
-      keep_k: number of centres from which the weaker ones are cut.
+      keep_k: number of centers from which the weaker ones are cut.
 
     Returns:
-      int32 [centres, 2], (y, x).
+      int32 [centers, 2], (y, x).
     """
     found = tf.where(peak_map > 0)
     if keep_k > 0:
         values = tf.gather_nd(peak_map, found)
-        # Where there are not that many centres, the rank is filled up with zeros, and none is cut.
+        # Where there are not that many centers, the rank is filled up with zeros, and none is cut.
         ranked = tf.math.top_k(tf.concat([values, tf.zeros(keep_k + 1, values.dtype)], 0), keep_k + 1).values
         cut = tf.where(ranked[keep_k] > 0, ranked[keep_k - 1], 0)
         found = tf.boolean_mask(found, values > cut)

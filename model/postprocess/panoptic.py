@@ -20,7 +20,7 @@ def panoptic(
     stuff_area_limit: int = 0,
     use_op: bool = True,
 ) -> tensors.Prediction:
-    """Predicts classes, groups thing pixels around centres, and merges both into panoptic ids.
+    """Predicts classes, groups thing pixels around centers, and merges both into panoptic ids.
 
     Without an instance branch there is nothing to tell the things of a class apart: each thing class becomes
     one segment of the image, and instance and score are 0.

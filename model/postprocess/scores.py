@@ -10,7 +10,7 @@ from panpipe.model import tensors
 def instances(
     prediction: tensors.Prediction, probability: tf.Tensor, labels: label_codec.LabelSpec
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Scores the things of one image: mean probability of the class times mean score of the centre.
+    """Scores the things of one image: mean probability of the class times mean score of the center.
 
     Means are over the pixels of an instance. Probabilities are interpolated between the pixels of the
     network's output, corners aligned; of thing pixels alone, which are few. (The softmax of interpolated
@@ -24,7 +24,7 @@ def instances(
     Returns:
       Panoptic ids int32 [instances], ascending, and scores float32 [instances], at most 1.
 
-    Source: DeepLab2's average precision metric; the centre's score is Cheng et al., Panoptic-DeepLab
+    Source: DeepLab2's average precision metric; the center's score is Cheng et al., Panoptic-DeepLab
       (CVPR 2020), section 3.2, "Instance segmentation".
     """
     panoptic, instance, score = (
@@ -38,7 +38,7 @@ def instances(
     )
     center = tf.math.unsorted_segment_mean(tf.gather(score, pixels), segment, number)
     score = tf.minimum(center * tf.math.unsorted_segment_mean(sure, segment, number), 1.0)
-    # All pixels of a centre have one panoptic id; a number that has no pixel gets a negative one.
+    # All pixels of a center have one panoptic id; a number that has no pixel gets a negative one.
     ids = tf.math.unsorted_segment_max(ids, segment, number)
     is_thing = (ids >= 0) & tf.gather(labels.thing_table(), tf.maximum(ids, 0) // labels.label_divisor)
     ids, score = tf.boolean_mask(ids, is_thing), tf.boolean_mask(score, is_thing)
@@ -49,7 +49,7 @@ def instances(
 def _is_of_a_thing(prediction: tensors.Prediction, labels: label_codec.LabelSpec) -> tf.Tensor:
     """Tells which pixels belong to a thing, bool [height * width].
 
-    Those have the number of their centre. Only without any centre they must be looked for among the classes;
+    Those have the number of their center. Only without any center they must be looked for among the classes;
     a pixel outvoted by its group keeps its own class in `semantic`, which is a thing's, too.
     """
     instance = tf.reshape(prediction.instance[0], [-1])

@@ -216,7 +216,7 @@ int main() {
   }
   for (const Order order : {Order::kForward, Order::kAtOnce}) {
     if (!MergeIsRight(order, 90000, 1, 1 << 30)) return Fail("merge of tens of thousands of segments", 0);
-    if (!GroupIsRight(order, 80, 120, 1, false)) return Fail("group around thousands of centres", 0);
+    if (!GroupIsRight(order, 80, 120, 1, false)) return Fail("group around thousands of centers", 0);
   }
   return 0;
 }

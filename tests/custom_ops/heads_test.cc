@@ -59,7 +59,7 @@ bool LabelsAreRight(int64_t h, int64_t w, int64_t height, int64_t width, int64_t
   return true;
 }
 
-// Compares with a search of all centres, on points in, around and far from the image, and on ties.
+// Compares with a search of all centers, on points in, around and far from the image, and on ties.
 bool NearestIsRight(int64_t height, int64_t width, int num_centers) {
   std::vector<panpipe::Center> centers;
   for (int i = 0; i < num_centers; ++i) {

@@ -60,7 +60,7 @@ bool CutsAreRight() {
          RowsAreIndependent(panpipe::LabelCutter(label.data(), size, window, 255), window, 1, -1);
 }
 
-// Says whether offsets lead to centres, which the heat-map shows, and every pixel is written.
+// Says whether offsets lead to centers, which the heat-map shows, and every pixel is written.
 bool TargetsAreRight(const std::vector<int32_t>& ids, int32_t divisor) {
   const int64_t height = Between(1, 20), width = Between(1, 40), pixels = height * width;
   std::vector<int32_t> panoptic(pixels);

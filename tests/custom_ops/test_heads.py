@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fused op says bit for bit what its twin says: upsample, argmax, centres, grouping, merge."""
+"""The fused op says bit for bit what its twin says: upsample, argmax, centers, grouping, merge."""
 
 import hashlib
 import os

@@ -110,7 +110,7 @@ def _sample(height=33, width=65):
 
 
 def _found(sample, has_instances=True):
-    """Makes what a network finds: a centre inside, and one in the padding."""
+    """Makes what a network finds: a center inside, and one in the padding."""
     semantic, instance = SPEC.labels.decode(sample.raw.panoptic)
     semantic = tf.where(semantic == SPEC.labels.ignore_label, 0, semantic)
     maps = (sample.raw.panoptic, semantic, instance, tf.zeros(instance.shape))
@@ -140,7 +140,7 @@ def test_files_go_to_a_folder_of_ones_own(tmp_path):
     }
 
 
-def test_centres_in_the_padding_are_left_out(tmp_path):
+def test_centers_in_the_padding_are_left_out(tmp_path):
     seen = _snapshots(tmp_path)._as_arrays(_sample(), _found(_sample()))
     assert seen.instances.points.tolist() == [[10, 20]]
     assert seen.instances.center.shape == (40, 79)

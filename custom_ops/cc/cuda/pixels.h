@@ -66,7 +66,7 @@ struct WriteHeatmap {
   float* heatmap;
 };
 
-// Lists the centres of a heat-map, in the order in which threads come.
+// Lists the centers of a heat-map, in the order in which threads come.
 struct ListPeaks {
   PANPIPE_HOST_DEVICE void operator()(int64_t i) const {
     if (!(heatmap[i] > floor)) return;
@@ -82,7 +82,7 @@ struct ListPeaks {
   int64_t nms_kernel;
   Center* centers;
   Atomic capacity;
-  Atomic* count;  // of all centres, those beyond the capacity, too
+  Atomic* count;  // of all centers, those beyond the capacity, too
 };
 
 // Groups things by offsets of the result's own resolution.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Grouping, and the way from the heads of one image to its prediction, on a device (merging.h says what that is):
-// pixels by pixels.h there, centres, which are few, by centers.h and grouping.h here.
+// pixels by pixels.h there, centers, which are few, by centers.h and grouping.h here.
 #ifndef PANPIPE_CUSTOM_OPS_CC_CUDA_PREDICTING_H_
 #define PANPIPE_CUSTOM_OPS_CC_CUDA_PREDICTING_H_
 
@@ -18,7 +18,7 @@
 
 namespace panpipe {
 
-// Finds the centres of a heat-map [height, width] on the device, in row-major order.
+// Finds the centers of a heat-map [height, width] on the device, in row-major order.
 template <typename Device>
 std::vector<Center> FindCenters(Device* device, const float* heatmap, int64_t height, int64_t width,
                                 const CenterRules& rules) {

@@ -54,7 +54,7 @@ def test_four_pictures_of_one_size(targets):
     drawn = panels.of_targets(_image(), targets, SPEC, size)
     assert [panel.caption for panel in drawn] == [
         'classes',
-        'centres: 2',
+        'centers: 2',
         'offsets: up to 12 px',
         'where the losses look',
     ]
@@ -64,7 +64,7 @@ def test_four_pictures_of_one_size(targets):
     classes, centers, offsets, uses = (panel.picture for panel in drawn)
     assert tuple(classes[20, 20]) == SPEC.by_id[CAR].color
     assert tuple(classes[78, 10]) == tuple(uses[78, 10]) == (0, 0, 0)
-    # The dot of a centre is white; where there is no thing the image is grey.
+    # The dot of a center is white; where there is no thing the image is grey.
     assert centers[25, 29].min() > 250
     grey = offsets[60, 20]
     assert grey[0] == grey[1] == grey[2]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Centres against a brute-force search."""
+"""Centers against a brute-force search."""
 
 import hypothesis
 import numpy as np

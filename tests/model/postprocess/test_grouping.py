@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The nearest centre against a brute-force search."""
+"""The nearest center against a brute-force search."""
 
 import functools
 

@@ -62,7 +62,7 @@ def test_goldens_are_there():
 
 
 def waves(batch=1):
-    """Heads of 48 x 64 pixels with five centres that count and one that does not."""
+    """Heads of 48 x 64 pixels with five centers that count and one that does not."""
     y, x = np.mgrid[:48, :64].astype(np.float64)
     c = np.arange(19)
     logits = np.sin(0.11 * (c + 1) * x[..., None] + 0.07 * (c + 2) * y[..., None] + c)
