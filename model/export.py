@@ -73,7 +73,8 @@ class Server(tf.Module):
         prediction, _, probability = inference.predict(
             self._network, images, self._spec, self._views, self._postprocessing
         )
-        ids, sure = scores.instances(prediction, probability, self._spec)
+        use_op = self._postprocessing.use_op
+        ids, sure = scores.instances(prediction, probability, self._spec, use_op=use_op)
         if not self._has_instances:
             ids, sure = ids[:0], sure[:0]
         prediction = restore.original_size(prediction, resized, height, width)

@@ -2,6 +2,7 @@
 """A SavedModel of `panpipe export` as a model of Beam's RunInference."""
 
 import concurrent.futures
+import gc
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from panpipe.pipelines.formats.maps import Maps
 
 # So many are decoded, predicted and written side by side, and done again after an interruption.
 _BATCH = 4
+_DECODERS = 2
 _FACTS = os.path.join('assets.extra', 'panpipe.json')
 
 
@@ -52,14 +54,15 @@ class Predictor:
         self._tensorflow = tf
         self._has_instances = noted['has_instances']
         self._model = tf.saved_model.load(folder)
+        gc.freeze()  # what TensorFlow keeps need not be looked through again and again
 
     def predict(self, images: Sequence[Image]) -> list[Maps]:
-        """Predicts images one by one, because their sizes differ; the next one is decoded meanwhile.
+        """Predicts images one by one, because their sizes differ; the next ones are decoded meanwhile.
 
         Raises:
           errors.InputError: an image cannot be decoded.
         """
-        with concurrent.futures.ThreadPoolExecutor(1) as ahead:
+        with concurrent.futures.ThreadPoolExecutor(_DECODERS) as ahead:
             decoded = ahead.map(self._decode, images)
             return [self._predict(image.name, pixels) for image, pixels in zip(images, decoded, strict=True)]
 

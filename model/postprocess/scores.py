@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """How sure the network is of each instance: what average precision ranks them by."""
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
+from panpipe.custom_ops import library
 from panpipe.model import labels as label_codec
 from panpipe.model import tensors
 
 
 def instances(
-    prediction: tensors.Prediction, probability: tf.Tensor, labels: label_codec.LabelSpec
+    prediction: tensors.Prediction,
+    probability: tf.Tensor,
+    labels: label_codec.LabelSpec,
+    *,
+    use_op: bool = True,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Scores the things of one image: mean probability of the class times mean score of the center.
 
@@ -20,6 +27,7 @@ def instances(
       prediction: of a batch of 1.
       probability: float32 [1, h, w, num_classes], at any resolution, of the same view as the prediction.
       labels: the classes and the panoptic codec.
+      use_op: uses the compiled op if it was built; the result is the same, bit for bit.
 
     Returns:
       Panoptic ids int32 [instances], ascending, and scores float32 [instances], at most 1.
@@ -27,36 +35,63 @@ def instances(
     Source: DeepLab2's average precision metric; the center's score is Cheng et al., Panoptic-DeepLab
       (CVPR 2020), section 3.2, "Instance segmentation".
     """
-    panoptic, instance, score = (
-        tf.reshape(part[0], [-1]) for part in (prediction.panoptic, prediction.instance, prediction.score)
-    )
-    pixels = tf.cast(tf.where(_is_of_a_thing(prediction, labels))[:, 0], tf.int32)
-    ids, segment = tf.gather(panoptic, pixels), tf.gather(instance, pixels)
-    number = tf.reduce_max(instance) + 1
-    sure = _interpolated(
-        probability[0], pixels, tf.shape(prediction.panoptic)[1:], ids // labels.label_divisor
-    )
-    center = tf.math.unsorted_segment_mean(tf.gather(score, pixels), segment, number)
-    score = tf.minimum(center * tf.math.unsorted_segment_mean(sure, segment, number), 1.0)
-    # All pixels of a center have one panoptic id; a number that has no pixel gets a negative one.
-    ids = tf.math.unsorted_segment_max(ids, segment, number)
+    maps = tensors.Prediction(*(part[0] for part in prediction))
+    ops = library.load() if use_op else None
+    if ops is None:
+        sums = _sums(maps, probability[0], labels)
+    else:
+        table, divisor = labels.thing_table(), labels.label_divisor
+        sums = _Sums(*ops.panpipe_instance_sums(*maps, probability[0], table, label_divisor=divisor))
+    # All pixels of a center have one panoptic id; a number that has no pixel has a negative one.
+    ids, pixels = sums.ids, tf.maximum(sums.pixels, 1.0)
+    score = tf.minimum((sums.score / pixels) * (sums.probability / pixels), 1.0)
     is_thing = (ids >= 0) & tf.gather(labels.thing_table(), tf.maximum(ids, 0) // labels.label_divisor)
     ids, score = tf.boolean_mask(ids, is_thing), tf.boolean_mask(score, is_thing)
     order = tf.argsort(ids)
     return tf.gather(ids, order), tf.gather(score, order)
 
 
-def _is_of_a_thing(prediction: tensors.Prediction, labels: label_codec.LabelSpec) -> tf.Tensor:
-    """Tells which pixels belong to a thing, bool [height * width].
+class _Sums(NamedTuple):
+    """Sums over pixels by number of their center, float32 [numbers]; of ids, int32, the largest."""
+
+    ids: tf.Tensor
+    pixels: tf.Tensor
+    probability: tf.Tensor
+    score: tf.Tensor
+
+
+def _sums(prediction: tensors.Prediction, probability: tf.Tensor, labels: label_codec.LabelSpec) -> _Sums:
+    """Adds up in TensorFlow's own operations, maps [height, width]."""
+    size = tf.shape(prediction.panoptic)
+    panoptic, semantic, instance, score = (tf.reshape(part, [-1]) for part in prediction)
+    pixels = tf.cast(tf.where(_is_of_a_thing(semantic, instance, labels))[:, 0], tf.int32)
+    ids, number = tf.gather(panoptic, pixels), tf.gather(instance, pixels)
+    # Void, which a group beyond the last number of its class becomes, is left out later.
+    channel = tf.minimum(ids // labels.label_divisor, tf.shape(probability)[-1] - 1)
+    count = tf.maximum(tf.reduce_max(instance), 0) + 1
+    return _Sums(
+        tf.math.unsorted_segment_max(ids, number, count),
+        *(
+            tf.math.unsorted_segment_sum(values, number, count)
+            for values in (
+                tf.ones_like(number, tf.float32),
+                _interpolated(probability, pixels, size, channel),
+                tf.gather(score, pixels),
+            )
+        ),
+    )
+
+
+def _is_of_a_thing(semantic: tf.Tensor, instance: tf.Tensor, labels: label_codec.LabelSpec) -> tf.Tensor:
+    """Tells which pixels belong to a thing, all three [pixels].
 
     Those have the number of their center. Only without any center they must be looked for among the classes;
     a pixel outvoted by its group keeps its own class in `semantic`, which is a thing's, too.
     """
-    instance = tf.reshape(prediction.instance[0], [-1])
     return tf.cond(
         tf.reduce_any(instance > 0),
         lambda: instance > 0,
-        lambda: tf.gather(labels.thing_table(), tf.reshape(prediction.semantic[0], [-1])),
+        lambda: tf.gather(labels.thing_table(), semantic),
     )
 
 

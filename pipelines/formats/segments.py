@@ -13,6 +13,7 @@ from panpipe.model import datasets, labels, masks
 
 # Odd, so that multiplying by it modulo 2^24 gives every segment a colour of its own; these lie far apart.
 _COLOR_STEP = 0x9E3779
+_ROWS = 32  # are looked up at once
 
 
 def encode(
@@ -44,13 +45,22 @@ def encode(
         labels.Segment(int(colors[i]), spec.by_id[int(c)].official_id, extents[int(i)].area)
         for i, c in zip(present[is_segment], classes[is_segment], strict=True)
     )
-    return color(colors.take(panoptic)), found
+    return color(_look_up(colors, panoptic)), found
 
 
 def official(semantic: np.ndarray, spec: datasets.DatasetSpec) -> np.ndarray:
     """Turns class ids into official ids, both integer [height, width]; the result is uint8 if they fit."""
     table = spec.to_official()
-    return table.astype(np.uint8 if table.max() < 256 else np.uint16).take(semantic)
+    return _look_up(table.astype(np.uint8 if table.max() < 256 else np.uint16), semantic)
+
+
+def _look_up(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Looks ids [height, width] up in a table, row by row: NumPy copies what it looks up to 64 bits first."""
+    found = np.empty(ids.shape, table.dtype)
+    for y in range(0, len(ids), _ROWS):
+        # Indices are right, and with 'raise' NumPy would hold back the result until it has seen them all.
+        np.take(table, ids[y : y + _ROWS], out=found[y : y + _ROWS], mode='clip')
+    return found
 
 
 def color(ids: np.ndarray) -> np.ndarray:

@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Times what the prediction job does beside the network: decode, place, post-process, restore, write files.
 
-The last row is what one more image costs the whole job, its steps side by side, from runs on 4 and 20 images.
+The last row is what one more image costs the whole job, its steps side by side, from runs on 4 and 40 images,
+each in a process of its own.
 
 python tests/benchmarks/predict.py [--threads 1,2] [--repeats 10] [--json FILE]
 
 The network is a constant: it says at once what `merge.scene` draws. The photo is one of `frames.py`.
 """
 
-import contextlib
 import functools
 import io
 import json
 import pathlib
 import shutil
+import subprocess
+import sys
 import tempfile
 from typing import Any
 
@@ -109,10 +111,8 @@ def measure(repeats: int) -> dict[str, timing.Row]:
 
 
 def _job(root: pathlib.Path, photo: bytes, repeats: int) -> list[float]:
-    """Returns by how many milliseconds an image prolongs the job; each figure takes some seconds."""
-    from panpipe.pipelines import predict
-
-    few, many = 4, 20
+    """Returns by how many milliseconds an image prolongs the job; each figure takes a quarter of a minute."""
+    few, many = 4, 40
     for number in (few, many):
         (root / f'{number}').mkdir()
         for i in range(number):
@@ -120,9 +120,8 @@ def _job(root: pathlib.Path, photo: bytes, repeats: int) -> list[float]:
 
     def run(number: int) -> None:
         arguments = ['--saved_model', root / 'model', '--input', root / f'{number}', '--output', root / 'out']
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            if predict.main([str(argument) for argument in arguments]):
-                raise RuntimeError('panpipe predict failed')
+        job = [sys.executable, '-m', 'panpipe.pipelines.predict', *map(str, arguments)]
+        subprocess.run(job, check=True, capture_output=True)
         shutil.rmtree(root / 'out')
 
     times = timing.in_turn({f'{n}': functools.partial(run, n) for n in (few, many)}, max(3, repeats // 5))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Merges and predicts on random shapes, rules, labels and heads, NaN and infinities among them, in random bands, and
-// compares with the shortest code that does the same. Compiled with sanitizers by test_headers.py.
+// Merges, predicts and scores on random shapes, rules, labels and heads, NaN and infinities among them, in random
+// bands, and compares with the shortest code that does the same. Compiled with sanitizers by test_headers.py.
 //   fuzz_test SEED ROUNDS
 #include <cmath>
 #include <cstdio>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "heads.h"
+#include "scores.h"
 
 namespace {
 
@@ -244,6 +245,43 @@ bool HeadsAreRight() {
          found.panoptic == wanted.panoptic;
 }
 
+bool ScoresAreRight() {
+  const int64_t height = DrawSize(40), width = DrawSize(40), h = DrawSize(20), w = DrawSize(20), classes = DrawSize(20);
+  const int32_t divisor = OneOf<int32_t>({1, 3, 1000}), most = OneOf<int32_t>({0, 1, 5, 200});
+  const panpipe::Resizing resizing(h, w, height, width);
+  const Floats probabilities = DrawMap(h * w, classes, 1), score = DrawMap(height * width, 1, 1);
+  bool is_thing[256];
+  for (bool& is : is_thing) is = Between(0, 1);
+  Maps maps(height * width);
+  bool has_center = false;
+  for (int64_t i = 0; i < height * width; ++i) {
+    maps.instance[i] = static_cast<int32_t>(Between(0, most));
+    maps.semantic[i] = OneOf<int32_t>({0, static_cast<int32_t>(classes) - 1, 255, 256, -1});
+    maps.panoptic[i] = OneOf<int32_t>({static_cast<int32_t>(classes) - 1, 0, 255, -1}) * divisor;
+    has_center |= maps.instance[i] > 0;
+  }
+  const panpipe::InstanceSums sums = panpipe::AddUpInstances(
+      {maps.panoptic.data(), maps.semantic.data(), maps.instance.data(), score.data(), height, width},
+      {probabilities.data(), h, w, classes}, {is_thing, 256}, divisor);
+  panpipe::InstanceSums wanted(sums.ids.size());
+  for (int64_t i = 0; i < height * width; ++i) {
+    const int32_t number = maps.instance[i], label = maps.semantic[i], id = maps.panoptic[i];
+    if (has_center ? number == 0 : label < 0 || label > 255 || !is_thing[label]) continue;
+    const int64_t channel = std::min<int64_t>(std::max(id / divisor, 0), classes - 1);
+    wanted.ids[number] = std::max(wanted.ids[number], id);
+    wanted.pixels[number] += 1;
+    wanted.probability[number] += ValueAt(probabilities.data() + channel, classes, resizing, i / width, i % width);
+    wanted.score[number] += score[i];
+  }
+  const auto is_same = [](const Floats& one, const Floats& other) {
+    return std::equal(one.begin(), one.end(), other.begin(), other.end(),
+                      [](float a, float b) { return a == b || (std::isnan(a) && std::isnan(b)); });
+  };
+  // Where nothing is resized, all four corners are the same pixel, and infinity less infinity is no number.
+  return sums.ids == wanted.ids && sums.pixels == wanted.pixels && is_same(sums.score, wanted.score) &&
+         (resizing.is_copy || is_same(sums.probability, wanted.probability));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -251,9 +289,12 @@ int main(int argc, char** argv) {
   const unsigned seed = static_cast<unsigned>(std::atoi(argv[1]));
   for (int round = 0; round < std::atoi(argv[2]); ++round) {
     generator.seed(seed * 1000003u + round);
-    const bool is_merge_right = MergeIsRight();
-    if (is_merge_right && HeadsAreRight()) continue;
-    std::printf("%s: seed %u, round %d\n", is_merge_right ? "prediction" : "merge", seed, round);
+    const char* wrong = nullptr;
+    if (!MergeIsRight()) wrong = "merge";
+    if (!HeadsAreRight()) wrong = "prediction";
+    if (!ScoresAreRight()) wrong = "scores";
+    if (wrong == nullptr) continue;
+    std::printf("%s: seed %u, round %d\n", wrong, seed, round);
     return 1;
   }
   return 0;
