@@ -119,8 +119,8 @@ class AveragePrecision:
             ]
             for side in (0, 1)
         )
-        if not found:
-            return dict.fromkeys(NAMES, 0.0 if truths else math.nan)
+        if not (truths or found):
+            return dict.fromkeys(NAMES, math.nan)
         for number, annotation in enumerate(truths, 1):
             annotation['id'] = number  # not 0, which COCOeval takes for no match
         content = {
@@ -138,17 +138,24 @@ def judge(ground_truth: Mapping[str, Any], detections: Sequence[Mapping[str, Any
 
     Args:
       ground_truth: content of a COCO instance file.
-      detections: COCO results, at least one.
+      detections: COCO results.
     """
     with contextlib.redirect_stdout(io.StringIO()):
-        data = coco.COCO()
-        data.dataset = dict(ground_truth)
-        data.createIndex()
-        evaluation = cocoeval.COCOeval(data, data.loadRes(list(detections)), 'segm')
+        data = _indexed(ground_truth)
+        # An empty list is more than pycocotools can load.
+        found = data.loadRes(list(detections)) if detections else _indexed({**ground_truth, 'annotations': []})
+        evaluation = cocoeval.COCOeval(data, found, 'segm')
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
     return evaluation
+
+
+def _indexed(content: Mapping[str, Any]) -> coco.COCO:
+    data = coco.COCO()
+    data.dataset = dict(content)
+    data.createIndex()
+    return data
 
 
 def _annotation(instance: Instance) -> dict[str, Any]:

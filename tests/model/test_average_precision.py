@@ -76,7 +76,13 @@ def test_order_and_grouping_of_images_change_nothing():
 
 
 def test_nothing_found_is_0_and_nothing_to_find_is_undefined():
-    assert set(_gathered(TRUTH, TRUTH * 0, {}).result().values()) == {0.0}
+    missed = _gathered(TRUTH, TRUTH * 0, {}).result()
+    wrong = _gathered(TRUTH, np.where(TRUTH == 0, 13, 0), {13: 0.5}).result()
+    assert missed == pytest.approx(wrong, nan_ok=True)
+    assert (missed['AP_Mask'], missed['AP_Mask_small']) == (0.0, 0.0)
+    assert math.isnan(missed['AP_Mask_large'])  # no thing is large
+    crowd = np.where(TRUTH // 10 == 3, 30, 0)
+    assert all(map(math.isnan, _gathered(crowd, TRUTH * 0, {}).result().values()))
     empty = _gathered(TRUTH * 0, TRUTH * 0, {}).result()
     assert tuple(empty) == average_precision.NAMES
     assert all(map(math.isnan, empty.values()))
