@@ -143,7 +143,9 @@ def judge(ground_truth: Mapping[str, Any], detections: Sequence[Mapping[str, Any
     with contextlib.redirect_stdout(io.StringIO()):
         data = _indexed(ground_truth)
         # An empty list is more than pycocotools can load.
-        found = data.loadRes(list(detections)) if detections else _indexed({**ground_truth, 'annotations': []})
+        found = (
+            data.loadRes(list(detections)) if detections else _indexed({**ground_truth, 'annotations': []})
+        )
         evaluation = cocoeval.COCOeval(data, found, 'segm')
         evaluation.evaluate()
         evaluation.accumulate()

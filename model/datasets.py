@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The data sets: classes, colours, label numbers, splits."""
 
+import collections
 import dataclasses
 import functools
 import importlib.resources
 import json
 import pathlib
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from panpipe.model import errors, labels
+
+LAYOUTS = ('cityscapes', 'coco', 'ade20k')
+_LARGEST_OFFICIAL_ID = 2**16 - 1  # what a grey PNG can hold
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +29,9 @@ class Category:
       color: (red, green, blue), 0 .. 255.
       is_thing: its objects are told apart.
       official_id: class id in the official evaluator's files.
+
+    Raises:
+      ValueError: a number is out of range.
     """
 
     id: int
@@ -33,6 +40,16 @@ class Category:
     is_thing: bool
     official_id: int
 
+    def __post_init__(self) -> None:
+        if not all(0 <= value <= 255 for value in self.color):
+            raise ValueError(
+                f'the color of {self.name} is {list(self.color)}; it is three numbers of 0 .. 255'
+            )
+        if not 0 <= self.official_id <= _LARGEST_OFFICIAL_ID:
+            raise ValueError(
+                f'official_id of {self.name} is {self.official_id}; it must be 0 .. {_LARGEST_OFFICIAL_ID}'
+            )
+
 
 @dataclasses.dataclass(frozen=True)
 class DatasetSpec:
@@ -40,11 +57,14 @@ class DatasetSpec:
 
     Attributes:
       name: key in configurations, for example 'cityscapes_panoptic'.
-      layout: official folder layout of the raw files, 'cityscapes' or 'coco'.
+      layout: official folder layout of the raw files, one of LAYOUTS.
       labels: label numbers.
       categories: every class but void, ascending by id.
       splits: split name → images of the full official split (0 where unknown).
       official_void: class id that official files use for void.
+
+    Raises:
+      ValueError: an id is given twice or out of range, or the layout is unknown.
     """
 
     name: str
@@ -53,6 +73,22 @@ class DatasetSpec:
     categories: tuple[Category, ...]
     splits: Mapping[str, int]
     official_void: int = 0
+
+    def __post_init__(self) -> None:
+        if self.layout not in LAYOUTS:
+            raise ValueError(f'layout is {self.layout!r}; it must be one of {", ".join(LAYOUTS)}')
+        for name, ids in (
+            ('id', [category.id for category in self.categories]),
+            ('official_id', [category.official_id for category in self.categories]),
+        ):
+            if twice := _twice(ids):
+                raise ValueError(f'{name} {twice[0]} belongs to two categories')
+        wrong = [c for c in self.categories if not 0 <= c.id < self.labels.num_classes]
+        if wrong:
+            raise ValueError(
+                f'id of {wrong[0].name} is {wrong[0].id}; it must be 0 .. num_classes - 1 = '
+                f'{self.labels.num_classes - 1}'
+            )
 
     @functools.cached_property
     def from_official(self) -> Mapping[int, Category]:
@@ -77,6 +113,10 @@ class DatasetSpec:
         for category in self.categories:
             table[category.id] = category.color
         return table
+
+
+def _twice(ids: Iterable[int]) -> list[int]:
+    return [i for i, count in collections.Counter(ids).items() if count > 1]
 
 
 def _categories(entries: Sequence[Mapping[str, Any]]) -> tuple[Category, ...]:
@@ -122,7 +162,7 @@ SPECS: Mapping[str, DatasetSpec] = types.MappingProxyType(
 def find(name: str) -> DatasetSpec:
     """Finds a shipped data set by name, or reads a custom one from a JSON file.
 
-    The JSON file of a custom data set holds `layout` ('cityscapes' or 'coco'), `num_classes`,
+    The JSON file of a custom data set holds `layout` (one of LAYOUTS), `num_classes`,
     `label_divisor`, `ignore_label` and `categories`, a list of objects with the fields of `Category`.
 
     Raises:

@@ -58,6 +58,33 @@ def test_custom_data_set(tmp_path):
     assert spec.by_id[1].official_id == 7
 
 
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'color': [999, 0, 0]}, 'three numbers of 0 .. 255'),
+        ({'id': 7}, 'id of cell is 7; it must be 0 .. num_classes - 1 = 1'),
+        ({'official_id': -5}, 'official_id of cell is -5'),
+        ({'official_id': 2**16}, 'it must be 0 .. 65535'),
+    ],
+)
+def test_categories_out_of_range_are_refused(tmp_path, changes, message):
+    category = {'id': 1, 'name': 'cell', 'color': [255, 0, 0], 'is_thing': False, 'official_id': 7}
+    with pytest.raises(errors.InputError, match=message):
+        datasets.find(_description(tmp_path, categories=[category | changes]))
+
+
+@pytest.mark.parametrize(('name', 'changes'), [('id', {'official_id': 8}), ('official_id', {'id': 0})])
+def test_ids_given_twice_are_refused(tmp_path, name, changes):
+    category = {'id': 1, 'name': 'cell', 'color': [255, 0, 0], 'is_thing': False, 'official_id': 7}
+    with pytest.raises(errors.InputError, match=f' {name} [17] belongs to two categories'):
+        datasets.find(_description(tmp_path, categories=[category, category | changes]))
+
+
+def test_unknown_layouts_are_refused(tmp_path):
+    with pytest.raises(errors.InputError, match="layout is 'nonsense'; it must be one of cityscapes, coco"):
+        datasets.find(_description(tmp_path, layout='nonsense'))
+
+
 @pytest.mark.parametrize('changes', [{'label_divisor': 0}, {'categories': [{}]}, {'num_classes': 'many'}])
 def test_bad_descriptions_are_refused(tmp_path, changes):
     with pytest.raises(errors.InputError, match='does not describe a data set'):
