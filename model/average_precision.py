@@ -16,7 +16,7 @@ from pycocotools import coco, cocoeval
 from pycocotools import mask as coco_mask
 
 from panpipe.model import labels as label_specs
-from panpipe.model import masks
+from panpipe.model import masks, overlaps
 
 # DeepLab2's names of what COCOeval summarises, in its order.
 NAMES = (
@@ -85,10 +85,7 @@ class AveragePrecision:
         Raises:
           ValueError: the maps differ in shape.
         """
-        if ground_truth.shape != prediction.shape:
-            raise ValueError(
-                f'ground truth has shape {ground_truth.shape}, prediction {prediction.shape}; they must agree'
-            )
+        overlaps.check_shapes(ground_truth, prediction)
         divisor = labels.label_divisor
         true = {i for i in masks.present(ground_truth) if i // divisor in labels.thing_ids}
         truths = tuple(

@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from panpipe.model import labels as label_specs
-from panpipe.model import quality
+from panpipe.model import overlaps, quality
 
 # How far a boundary reaches, as a part of the image's diagonal.
 _RATIO = 0.02
@@ -41,31 +41,10 @@ def from_maps(
       ValueError: the maps differ in shape, or hold an id that is neither of a class nor void.
     """
     truth_ids, predicted_ids, shared = _overlaps(ground_truth, prediction)
-    (truth_class, truth_instance), (predicted_class, _) = map(labels.decode, (truth_ids, predicted_ids))
-    quality.check_classes(np.concatenate([truth_class, predicted_class]), labels)
-    is_thing = labels.thing_table()
-    is_void = truth_class == labels.ignore_label
-    is_crowd = is_thing[truth_class] & (truth_instance == 0) & ~is_void
-    is_segment = predicted_class != labels.ignore_label
-
-    masks = shared.sum((1, 3))
-    iou = np.minimum(_ious(shared.sum((1, 3), keepdims=True), is_void), _ious(shared, is_void))
-    same = truth_class[:, None] == predicted_class
-    countable = ~is_void & ~is_crowd
-    match = same & countable[:, None] & is_segment & (iou > 0.5)
-    ignored = (masks * (is_void[:, None] | (same & is_crowd[:, None]))).sum(0)
-
-    rows, columns = np.nonzero(match)
-    sums = np.full(labels.num_classes, 0, object)
-    for row, column in zip(rows, columns, strict=True):
-        sums[truth_class[row]] += int(iou[row, column] * quality.IOU_UNIT)
-    groups = (
-        truth_class[rows],
-        truth_class[countable & ~match.any(1)],
-        predicted_class[is_segment & ~match.any(0) & (2 * ignored <= masks.sum(0))],
-    )
-    counts = np.stack([np.bincount(group, minlength=labels.num_classes) for group in groups])
-    return quality.PanopticQuality(is_thing[: labels.num_classes], sums, counts)
+    is_void = labels.decode(truth_ids)[0] == labels.ignore_label
+    predicted = shared[..., 1].sum(1)  # boundaries of predictions, by the segment of the truth they lie in
+    limit = overlaps.ratio_of_union(shared[:, 1, :, 1], shared[:, 1].sum((1, 2)), predicted[~is_void].sum(0))
+    return quality.PanopticQuality.from_overlaps(truth_ids, predicted_ids, shared.sum((1, 3)), labels, limit)
 
 
 def reach(height: int, width: int) -> int:
@@ -120,34 +99,13 @@ def _overlaps(truth: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np
       The distinct ids of both maps, and int64 [ids of truth, 2, ids of prediction, 2]: pixels by id and by
       whether they belong to the boundary, in the one map and in the other.
     """
-    if truth.shape != prediction.shape:
-        raise ValueError(
-            f'ground truth has shape {truth.shape}, prediction {prediction.shape}; they must agree'
-        )
+    overlaps.check_shapes(truth, prediction)
     distance = reach(*truth.shape)
-    parts = [part.ravel() for each in (truth, prediction) for part in (each, near(each, distance))]
-    starts = np.zeros(truth.size, bool)
-    starts[:1] = True
-    for part in parts:  # runs of pixels alike in all parts are a hundred times fewer than pixels
-        starts[1:] |= part[1:] != part[:-1]
-    first = np.flatnonzero(starts)
-    pixels = np.diff(first, append=truth.size)
-    truths, truth_near, predictions, predicted_near = (part[first] for part in parts)
+    parts = [part for each in (truth, prediction) for part in (each, near(each, distance))]
+    (truths, truth_near, predictions, predicted_near), pixels = overlaps.runs(*parts)
     truth_ids, rows = np.unique(truths, return_inverse=True)
     predicted_ids, columns = np.unique(predictions, return_inverse=True)
     shape = (len(truth_ids), 2, len(predicted_ids), 2)
     cells = np.ravel_multi_index((rows, truth_near * 1, columns, predicted_near * 1), shape)
     shared = np.bincount(cells, pixels, math.prod(shape)).astype(np.int64).reshape(shape)
     return truth_ids, predicted_ids, shared
-
-
-def _ious(shared: np.ndarray, is_void: np.ndarray) -> np.ndarray:
-    """Computes IoUs, float64 [truths, predictions], of what the last entry of the axes of size 2 counts.
-
-    Void of the ground truth is taken out of a prediction. For masks, both axes are summed up to size 1.
-    """
-    both = shared[:, -1, :, -1]
-    truth = shared[:, -1].sum((1, 2))
-    predicted = shared[..., -1].sum(1)
-    union = truth[:, None] + predicted[~is_void].sum(0) - both
-    return both / np.maximum(union, 1)

@@ -21,9 +21,10 @@ from typing import Self
 import numpy as np
 
 from panpipe.model import labels as label_specs
+from panpipe.model import overlaps
 
 # A match's IoU is a float64 in (1/2, 1], and so a multiple of 2^-53: as Python integers they add up exactly.
-IOU_UNIT = 2**53
+_IOU_UNIT = 2**53
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,34 +129,56 @@ class PanopticQuality:
         Raises:
           ValueError: the maps differ in shape, or hold an id that is neither of a class nor void.
         """
-        truth_ids, predicted_ids, joint = _overlaps(ground_truth, prediction)
+        return cls.from_overlaps(*overlaps.between(ground_truth, prediction), labels)
+
+    @classmethod
+    def from_overlaps(
+        cls,
+        truth_ids: np.ndarray,
+        predicted_ids: np.ndarray,
+        joint: np.ndarray,
+        labels: label_specs.LabelSpec,
+        limit: np.ndarray | float = 1.0,
+    ) -> Self:
+        """Counts one image by what its segments share.
+
+        Args:
+          truth_ids: integer [truths], distinct panoptic ids.
+          predicted_ids: integer [predictions], likewise.
+          joint: int64 [truths, predictions], pixels that they share.
+          labels: what the ids mean.
+          limit: [truths, predictions], what the IoU of a pair is at most.
+
+        Raises:
+          ValueError: an id is neither of a class nor void.
+        """
         truth_class, truth_instance = labels.decode(truth_ids)
         predicted_class = labels.decode(predicted_ids)[0]
         for classes in (truth_class, predicted_class):
-            check_classes(classes, labels)
+            _check_classes(classes, labels)
         is_void = truth_class == labels.ignore_label
         is_crowd = labels.thing_table()[truth_class] & (truth_instance == 0) & ~is_void
         is_segment = predicted_class != labels.ignore_label
 
         area = joint.sum(0)
         in_void = joint[is_void].sum(0)
-        union = joint.sum(1)[:, None] + area - joint - in_void
+        iou = np.minimum(overlaps.ratio_of_union(joint, joint.sum(1), area - in_void), limit)
         same = truth_class[:, None] == predicted_class
         countable = ~is_void & ~is_crowd
-        match = same & countable[:, None] & is_segment & (2 * joint > union)
+        match = same & countable[:, None] & is_segment & (iou > 0.5)
         ignored = in_void + (joint * (same & is_crowd[:, None])).sum(0)
 
         rows, columns = np.nonzero(match)
-        iou = np.full(labels.num_classes, 0, object)
+        sums = np.full(labels.num_classes, 0, object)
         for row, column in zip(rows, columns, strict=True):
-            iou[truth_class[row]] += int(joint[row, column] / union[row, column] * IOU_UNIT)
+            sums[truth_class[row]] += int(iou[row, column] * _IOU_UNIT)
         groups = (
             truth_class[rows],
             truth_class[countable & ~match.any(1)],
             predicted_class[is_segment & ~match.any(0) & (2 * ignored <= area)],
         )
         counts = np.stack([np.bincount(group, minlength=labels.num_classes) for group in groups])
-        return cls(labels.thing_table()[: labels.num_classes], iou, counts)
+        return cls(labels.thing_table()[: labels.num_classes], sums, counts)
 
     def __add__(self, other: Self) -> Self:
         """Joins the counts of two sets of images of one data set."""
@@ -179,7 +202,7 @@ class PanopticQuality:
 
     def _class_quality(self, index: int) -> ClassQuality:
         true_positives, false_negatives, false_positives = self.counts[:, index].tolist()
-        sq = self.iou[index] / IOU_UNIT / max(true_positives, 1)
+        sq = self.iou[index] / _IOU_UNIT / max(true_positives, 1)
         weight = true_positives + (false_negatives + false_positives) / 2
         rq = true_positives / weight if weight else 0.0
         return ClassQuality(sq * rq, sq, rq, true_positives, false_negatives, false_positives)
@@ -214,7 +237,8 @@ class ConfusionMatrix:
         Raises:
           ValueError: the maps differ in shape.
         """
-        truth, predicted, pixels = _runs(ground_truth, prediction)
+        overlaps.check_shapes(ground_truth, prediction)
+        (truth, predicted), pixels = overlaps.runs(ground_truth, prediction)
         size = labels.num_classes
         truth = np.where((truth < 0) | (truth >= size) | (truth == labels.ignore_label), size, truth)
         predicted = np.where((predicted < 0) | (predicted >= size), size, predicted)
@@ -246,43 +270,7 @@ def _means(classes: Sequence[ClassQuality]) -> Means:
     return Means(pq, sq, rq, len(valid))
 
 
-def _runs(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Run-length codes two maps together: (value of first, value of second, pixels), one entry a run.
-
-    Label maps are piecewise constant: all that follows touches thousands of runs, not millions of pixels.
-    """
-    if first.shape != second.shape:
-        raise ValueError(f'ground truth has shape {first.shape}, prediction {second.shape}; they must agree')
-    first, second = first.ravel(), second.ravel()
-    starts = np.empty(first.size, bool)
-    starts[:1] = True
-    np.not_equal(first[1:], first[:-1], out=starts[1:])
-    starts[1:] |= second[1:] != second[:-1]
-    positions = np.flatnonzero(starts)
-    return first[positions], second[positions], np.diff(positions, append=first.size)
-
-
-def _compact(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the distinct ids, ascending, and for each entry of `ids` its index among them."""
-    if ids.size and ids.min() < 0:
-        raise ValueError(f'panoptic id {ids.min()} is negative')
-    occurs = np.zeros(ids.max(initial=0) + 1, bool)
-    occurs[ids] = True
-    distinct = np.flatnonzero(occurs)
-    index = np.empty(occurs.size, np.int64)
-    index[distinct] = np.arange(len(distinct))
-    return distinct, index[ids]
-
-
-def _overlaps(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns the distinct ids of both maps and int64 [ids of first, ids of second], pixels they share."""
-    first, second, pixels = _runs(first, second)
-    (first_ids, rows), (second_ids, columns) = _compact(first), _compact(second)
-    joint = np.bincount(rows * len(second_ids) + columns, pixels, len(first_ids) * len(second_ids))
-    return first_ids, second_ids, joint.reshape(len(first_ids), len(second_ids)).astype(np.int64)
-
-
-def check_classes(classes: np.ndarray, labels: label_specs.LabelSpec) -> None:
+def _check_classes(classes: np.ndarray, labels: label_specs.LabelSpec) -> None:
     """Raises a ValueError if a class is neither of the data set nor void."""
     wrong = classes[(classes < 0) | ((classes >= labels.num_classes) & (classes != labels.ignore_label))]
     if wrong.size:
