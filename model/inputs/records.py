@@ -64,7 +64,7 @@ class Record:
 
 
 def serialize(record: Record, label_format: str = 'zlib') -> bytes:
-    """Writes a record as a tf.train.Example, the same bytes for the same record.
+    """Writes a record as a tf.train.Example: on one kind of processor the same bytes for the same record.
 
     Args:
       record: what to write.
@@ -98,14 +98,20 @@ def parse(serialized: bytes) -> Record:
       errors.InputError: the bytes are not such a record, or its label does not fit its size.
     """
     features = _features(serialized, (IMAGE_ENCODED, IMAGE_FILENAME, IMAGE_HEIGHT, IMAGE_WIDTH))
-    name = _bytes(features, IMAGE_FILENAME).decode()
+    name = _text(features, IMAGE_FILENAME)
     encoded = _bytes(features, IMAGE_ENCODED)
     # DeepLab2 writes 'jpg' where its flags say so; the bytes are the same.
-    declared = _bytes(features, IMAGE_FORMAT).decode() or ('png' if encoded[:4] == b'\x89PNG' else 'jpeg')
+    declared = _text(features, IMAGE_FORMAT) or ('png' if encoded[:4] == b'\x89PNG' else 'jpeg')
+    image_format = {'jpg': 'jpeg'}.get(declared, declared)
+    if image_format not in IMAGE_FORMATS:
+        raise errors.InputError(
+            f'the image of {name} is stored as {declared!r}; '
+            f'records hold {", ".join(IMAGE_FORMATS)}: convert again'
+        )
     height = _integer(features, IMAGE_HEIGHT)
     width = _integer(features, IMAGE_WIDTH)
     panoptic = _label(features, name, height, width)
-    return Record(name, encoded, {'jpg': 'jpeg'}.get(declared, declared), height, width, panoptic)
+    return Record(name, encoded, image_format, height, width, panoptic)
 
 
 def image_id(serialized: bytes) -> str:
@@ -114,7 +120,7 @@ def image_id(serialized: bytes) -> str:
     Raises:
       errors.InputError: the bytes are not a record.
     """
-    return _bytes(_features(serialized, (IMAGE_FILENAME,)), IMAGE_FILENAME).decode()
+    return _text(_features(serialized, (IMAGE_FILENAME,)), IMAGE_FILENAME)
 
 
 def decode_image(encoded: bytes, where: str) -> np.ndarray:
@@ -155,7 +161,7 @@ def _label(features: Any, image_id: str, height: int, width: int) -> np.ndarray 
     if LABEL_ENCODED not in features:
         return None
     label = _bytes(features, LABEL_ENCODED)
-    label_format = _bytes(features, LABEL_FORMAT).decode() or 'raw'
+    label_format = _text(features, LABEL_FORMAT) or 'raw'
     if label_format not in LABEL_FORMATS:
         raise errors.InputError(
             f'the label of {image_id} is stored as {label_format!r}, which holds no instances; convert again'
@@ -177,6 +183,16 @@ def _label(features: Any, image_id: str, height: int, width: int) -> np.ndarray 
 def _bytes(features: Any, key: str) -> bytes:
     values = features[key].bytes_list.value if key in features else ()
     return values[0] if values else b''
+
+
+def _text(features: Any, key: str) -> str:
+    content = _bytes(features, key)
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise errors.InputError(
+            f'{key} of a record is {content!r}, which is not UTF-8; convert again'
+        ) from error
 
 
 def _integer(features: Any, key: str) -> int:

@@ -128,6 +128,15 @@ def test_damaged_records_are_told(serialized, message):
         records.parse(serialized)
 
 
+@pytest.mark.parametrize(
+    ('new', 'message'), [(b'gif', "is stored as 'gif'; records hold jpeg, png"), (b'p\xffg', 'is not UTF-8')]
+)
+def test_formats_of_images_that_are_none_are_told(new, message):
+    written = records.serialize(records.Record('name', b'bytes', 'png', 2, 3))
+    with pytest.raises(errors.InputError, match=message):
+        records.parse(written.replace(b'png', new))
+
+
 def test_label_of_another_size_is_told():
     short = records.serialize(_record(np.zeros((17, 23), np.int32)), 'raw').replace(b'raw', b'png')
     with pytest.raises(errors.InputError, match="is stored as 'png', which holds no instances"):
