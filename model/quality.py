@@ -240,6 +240,7 @@ class ConfusionMatrix:
         overlaps.check_shapes(ground_truth, prediction)
         (truth, predicted), pixels = overlaps.runs(ground_truth, prediction)
         size = labels.num_classes
+        truth, predicted = truth.astype(np.int64), predicted.astype(np.int64)  # whatever maps are made of
         truth = np.where((truth < 0) | (truth >= size) | (truth == labels.ignore_label), size, truth)
         predicted = np.where((predicted < 0) | (predicted >= size), size, predicted)
         joint = np.bincount(truth * (size + 1) + predicted, pixels, (size + 1) ** 2)

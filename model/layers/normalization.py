@@ -15,7 +15,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     Keras 3 computes this from single operations, which makes a training step a third slower. That path is
     kept for statistics over several replicas, which the fused kernel cannot take.
 
-    The moving variance follows the unbiased estimate of the variance (the biased one over several replicas).
+    The moving variance follows the biased estimate of the variance where layers are synchronized, on one
+    replica as on several, else the unbiased one: both as in DeepLab2.
 
     Source: Ioffe and Szegedy, Batch Normalization (ICML 2015), algorithms 1 and 2.
     """
@@ -42,6 +43,9 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             is_training=is_training,
         )
         if is_training:
+            if self.synchronized:
+                count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
+                variance *= (count - 1.0) / count  # the kernel's estimate is unbiased
             self._follow(self.moving_mean, mean)
             self._follow(self.moving_variance, variance)
         return outputs

@@ -4,6 +4,7 @@
 Source: Yang et al., DeeperLab: Single-Shot Image Parser (2019), section 3.3, weighted bootstrapping.
 """
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -20,10 +21,11 @@ def mean_of_hardest(losses: tf.Tensor, fraction: float) -> tf.Tensor:
     Returns:
       float32 [batch]; 0 for an image without any loss.
     """
-    pixels = losses.shape[1] * losses.shape[2]
-    flat = tf.reshape(losses, [-1, pixels])
+    flat = tf.reshape(losses, [tf.shape(losses)[0], -1])
     if fraction != 1.0:
-        flat, _ = tf.math.top_k(flat, k=round(fraction * pixels), sorted=False)
+        # In float32 as the published recipe, which rounds 214.500003 to 214.5, and that to the even 214.
+        kept = tf.round(np.float32(fraction) * tf.cast(tf.shape(flat)[1], tf.float32))
+        flat, _ = tf.math.top_k(flat, k=tf.cast(kept, tf.int32), sorted=False)
     return tf.math.divide_no_nan(
         tf.reduce_sum(flat, axis=-1), tf.cast(tf.math.count_nonzero(flat, axis=-1), tf.float32)
     )

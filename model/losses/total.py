@@ -25,8 +25,8 @@ def loss(
     """Computes the weighted losses of each image of a batch.
 
     Args:
-      heads: at full resolution [batch, height, width, …]. Semantic logits may be smaller by an integer stride
-        (height − 1 divisible by it); labels are then taken at that stride.
+      heads: at full resolution [batch, height, width, …], sizes known beforehand. Semantic logits may be
+        smaller by an integer stride (height − 1 divisible by it); labels are then taken at that stride.
       targets: the batch's targets [batch, height, width, …].
       loss_options: a loss exists if its message is present.
       labels: tells which label is void.
@@ -61,7 +61,8 @@ def _semantic(
 ) -> tf.Tensor:
     if options.name != 'softmax_cross_entropy':
         raise ValueError(f'semantic_loss.name is {options.name!r}; it must be softmax_cross_entropy')
-    stride = (targets.semantic.shape[1] - 1) // (logits.shape[1] - 1)
+    # A map of one row is at full resolution.
+    stride = max((targets.semantic.shape[1] - 1) // max(logits.shape[1] - 1, 1), 1)
     semantic = targets.semantic[:, ::stride, ::stride]
     weight = targets.semantic_weight[:, ::stride, ::stride]
     weight = tf.where(semantic == labels.ignore_label, 0.0, weight)

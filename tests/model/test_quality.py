@@ -125,6 +125,16 @@ def test_crowd_and_void_are_forgiving():
     assert three.false_positives == 1
 
 
+@pytest.mark.parametrize('dtype', [np.uint8, np.int16, np.uint16, np.int32, np.int64])
+def test_maps_may_be_of_any_integers(dtype):
+    spec = labels.LabelSpec(19, (18,), 10, 255)
+    classes = np.array([[0, 13, 18, 255]], dtype)
+    assert quality.ConfusionMatrix.from_maps(classes, classes, spec).result().miou == 1
+    if dtype is not np.uint8:
+        panoptic = np.array([[0, 130, 181, 2550]], dtype)
+        assert quality.PanopticQuality.from_maps(panoptic, panoptic, spec).result().pq == 1
+
+
 def test_predicted_void_is_a_missed_pixel_only():
     matrix = quality.ConfusionMatrix.from_maps(np.array([[0, 0, 1, 9]]), np.array([[0, 255, 1, 1]]), SPEC)
     assert matrix.result().per_class[:2].tolist() == [0.5, 1.0]

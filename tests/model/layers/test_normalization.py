@@ -45,6 +45,13 @@ def test_training_equals_keras_but_for_the_unbiased_variance():
     np.testing.assert_allclose(fused.moving_variance, 0.9 * before + 0.1 * unbiased, rtol=1e-5)
 
 
+def test_synchronized_layers_follow_the_biased_variance_on_one_replica_too():
+    layer, x = normalization.BatchNorm(0.9, 1e-3, is_synchronized=True)(), _images((2, 1, 2, 4))
+    layer(x, training=True)
+    biased = np.var(x, axis=(0, 1, 2))
+    np.testing.assert_allclose(layer.moving_variance, 0.9 + 0.1 * biased, rtol=1e-5)
+
+
 def test_gradients_equal_keras():
     results = []
     for layer in _pair(3):

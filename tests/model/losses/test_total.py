@@ -84,6 +84,20 @@ def test_zero_losses_leave_the_average(fraction, expected):
     np.testing.assert_allclose(hardest.mean_of_hardest(losses, fraction), [expected], rtol=1e-6)
 
 
+def test_the_share_of_pixels_is_rounded_in_float32():
+    # 0.1 of 33 x 65 pixels is 214.5 in float32, which goes to the even 214, and a little more in float64.
+    losses = tf.reshape(tf.range(1, 33 * 65 + 1, dtype=tf.float32), (1, 33, 65))
+    assert float(hardest.mean_of_hardest(losses, 0.1)[0]) == (33 * 65 + 33 * 65 - 213) / 2
+
+
+def test_one_row_is_enough():
+    heads = tensors.Heads(tf.zeros((1, 1, 5, 19)), tf.zeros((1, 1, 5, 1)), tf.zeros((1, 1, 5, 2)))
+    ones = tf.ones((1, 1, 5))
+    targets = tensors.Targets(tf.zeros((1, 1, 5), tf.int32), ones, ones, ones, tf.ones((1, 1, 5, 2)), ones)
+    losses = total.loss(heads, targets, _options(), LABELS)
+    assert float(losses['semantic'][0]) == pytest.approx(np.log(19))
+
+
 def test_labels_outside_the_classes_cost_nothing():
     losses = pixel.softmax_cross_entropy(tf.zeros([1, 1, 3, 19]), tf.constant([[[255, -1, 3]]]))
     np.testing.assert_allclose(losses, [[[0, 0, np.log(19)]]], rtol=1e-6)
