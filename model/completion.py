@@ -60,7 +60,7 @@ def _replaced(message: M, names: Sequence[str], value: str, where: str) -> M:
     if field is None:
         scope.refuse(name, kind.__name__, where)
     new: Any
-    if field.is_message and names[1:] == [] and not value and getattr(kind(), name) is None:
+    if len(names) == 1 and not value and not field.is_repeated and getattr(kind(), name) is None:
         new = None
     elif field.is_message:
         new = _replaced_message(getattr(message, name), field, names, value, where)

@@ -56,7 +56,9 @@ OUT_OF_SCOPE: Mapping[str, Foreign] = {
     'maskwise_postprocessing': Foreign(_MASKS),
 }
 
-_SCALAR = re.compile(r'\w+\s*:\s*(?:"([^"\n]*)"|\'([^\'\n]*)\'|([\w.+-]+))')
+# A scalar or an empty list, with the separator that may follow.
+_VALUE = re.compile(r'\w+\s*:\s*(?:"([^"\n]*)"|\'([^\'\n]*)\'|([\w.+-]+)|\[\s*\])[ \t]*[,;]?')
+_FALSE = ('false', 'f', '0')  # in lower case
 
 
 def accept(text: str, path: str, error: textproto.UnknownFieldError) -> str:
@@ -69,10 +71,10 @@ def accept(text: str, path: str, error: textproto.UnknownFieldError) -> str:
     after = start + len(error.field)
     if error.field in RENAMED:
         return text[:start] + RENAMED[error.field] + text[after:]
-    value = _SCALAR.match(text, start)
+    value = _VALUE.match(text, start)
     foreign = OUT_OF_SCOPE.get(error.field)
     if foreign and value and _is_same(value[1] or value[2] or value[3] or '', foreign.default):
-        return text[:start] + ' ' * (value.end() - start) + text[value.end() :]
+        return text[:start] + re.sub(r'[^\n]', ' ', value[0]) + text[value.end() :]
     refuse(error.field, error.message, f'{path}:{error.line}:{error.column}: ', error)
 
 
@@ -96,7 +98,16 @@ def _offset(text: str, line: int, column: int) -> int:
 
 
 def _is_same(value: str, default: str) -> bool:
+    if default == 'false':
+        return value.lower() in _FALSE
     try:
-        return float(value) == float(default)
+        return _number(value) == _number(default)
     except ValueError:
         return value.lower() == default
+
+
+def _number(text: str) -> float:
+    try:
+        return int(text, 0)  # which takes hexadecimal numbers, as the text format does
+    except ValueError:
+        return float(text)

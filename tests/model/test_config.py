@@ -160,6 +160,32 @@ def test_out_of_scope_field_with_its_default_changes_nothing():
     assert _refusal(text.replace('limit: 0', 'limit: 5')).startswith('a.textproto:3:25: ')
 
 
+@pytest.mark.parametrize(
+    'text',
+    [
+        'use_two_frames: 0',
+        'use_two_frames: f',
+        'use_two_frames: False',
+        'max_thing_id: 0x80',
+        'cameras_to_use: []',
+        'max_thing_id: 128,',
+        'max_thing_id:\n128 ;',
+    ],
+)
+def test_defaults_out_of_scope_may_be_spelt_in_any_way(text):
+    options = config.loads(f'train_dataset_options {{ {text} batch_size: 4 }}').train_dataset_options
+    assert options.batch_size == 4
+    wrong = f'train_dataset_options {{ {text}\n colour: 1 }}'
+    assert _refusal(wrong).startswith(f'a.textproto:{wrong.count(chr(10)) + 1}:2: ')
+
+
+def test_an_override_takes_a_number_away():
+    text = 'trainer_options { solver_options { backbone_learning_rate_multiplier: 0.5 } }'
+    name = 'trainer_options.solver_options.backbone_learning_rate_multiplier'
+    solver = config.loads(text, overrides=[f'{name}=']).trainer_options.solver_options
+    assert solver.backbone_learning_rate_multiplier is None
+
+
 def test_out_of_scope_table_has_no_field_of_the_schema():
     known = {
         field.name
