@@ -60,7 +60,7 @@ class Evaluation:
     precision: Mapping[str, float]
 
     def scalars(self, *, all_precisions: bool = False) -> dict[str, float]:
-        """Returns TensorBoard scalars by the reference's tags, fractions; what is undefined is left out.
+        """Returns TensorBoard scalars by the reference's tags; what is undefined is left out.
 
         Args:
           all_precisions: also average precision and recall by thresholds and sizes.
@@ -69,7 +69,7 @@ class Evaluation:
         names = average_precision.NAMES if all_precisions else average_precision.NAMES[:1]
         found = {
             **{f'losses/eval_{name}_loss': value for name, value in self.losses.items()},
-            **({f'evaluation/pq/{key.upper()}': getattr(result, key) for key in _MEASURES} if result else {}),
+            **({f'evaluation/pq/{key}': value for key, value in _panoptic(result).items()} if result else {}),
             **{f'evaluation/ap/{name}': self.precision[name] for name in names if self.precision},
             'evaluation/iou/IoU': self.semantic.result().miou,
         }
@@ -100,6 +100,19 @@ class Evaluation:
             'confusion': self.semantic.counts.tolist(),
             'evaluator': 'panpipe',
         }
+
+
+def _panoptic(result: quality.PanopticResult) -> dict[str, float]:
+    """Returns what the reference writes: means, and segments matched, missed and invented of a class."""
+    classes = [one for one in result.per_class if one.is_valid]
+    counts = {'TP': 'true_positives', 'FN': 'false_negatives', 'FP': 'false_positives'}
+    return {
+        **{key.upper(): getattr(result, key) for key in _MEASURES},
+        **{
+            key: sum(getattr(one, name) for one in classes) / max(len(classes), 1)
+            for key, name in counts.items()
+        },
+    }
 
 
 def evaluate(
