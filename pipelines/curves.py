@@ -19,7 +19,8 @@ _PLOTS: Mapping[str, tuple[str, ...]] = types.MappingProxyType(
         'Training losses': ('losses/train_',),
         'Learning rate': ('learning_rate',),
         'Evaluation losses': ('losses/eval_',),
-        'Panoptic quality': ('evaluation/pq/',),
+        'Panoptic quality': tuple(f'evaluation/pq/{name}' for name in ('PQ', 'SQ', 'RQ')),
+        'Segments of a class': tuple(f'evaluation/pq/{name}' for name in ('TP', 'FN', 'FP')),
         'Average precision of masks': ('evaluation/ap/',),
         'Intersection over union': ('evaluation/iou/',),
     }
