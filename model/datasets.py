@@ -41,6 +41,11 @@ class Category:
     official_id: int
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not isinstance(self.is_thing, bool):
+            raise ValueError(
+                f'category {self.id} has name {self.name!r} and is_thing {self.is_thing!r}; '
+                'they must be a text and true or false'
+            )
         if not all(0 <= value <= 255 for value in self.color):
             raise ValueError(
                 f'the color of {self.name} is {list(self.color)}; it is three numbers of 0 .. 255'
@@ -83,6 +88,11 @@ class DatasetSpec:
         ):
             if twice := _twice(ids):
                 raise ValueError(f'{name} {twice[0]} belongs to two categories')
+        void = self.labels.ignore_label
+        if void in self.by_id:
+            raise ValueError(
+                f'ignore_label {void} is the id of {self.by_id[void].name}; void has one of its own'
+            )
         wrong = [c for c in self.categories if not 0 <= c.id < self.labels.num_classes]
         if wrong:
             raise ValueError(
