@@ -30,7 +30,7 @@ def cityscapes(
 
     Args:
       predictions: folder with `semantic/`, and as far as there are any `panoptic.json`, `panoptic/` and
-        `instance/`.
+        `instance/`. Absolute as `root`: the evaluators run elsewhere.
       root: raw data set.
       split: for example 'val'.
       scratch: empty folder for files on the way.

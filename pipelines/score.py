@@ -46,11 +46,10 @@ def _run(arguments: argparse.Namespace) -> None:
     python = evaluators.interpreter(arguments.python)
     if not arguments.ground_truth.is_dir():
         raise errors.InputError(f'the folder --ground_truth {arguments.ground_truth} does not exist')
+    # The evaluators run in another folder.
+    places = arguments.predictions.absolute(), arguments.ground_truth.absolute()
     with tempfile.TemporaryDirectory(prefix='panpipe-score-') as scratch:
-        judge = _JUDGES[arguments.format]
-        score = judge(
-            arguments.predictions, arguments.ground_truth, arguments.split, pathlib.Path(scratch), python
-        )
+        score = _JUDGES[arguments.format](*places, arguments.split, pathlib.Path(scratch), python)
     score = {'format': arguments.format, 'split': arguments.split, **score}
     if arguments.output:
         write(arguments.output, score)

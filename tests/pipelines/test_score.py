@@ -146,6 +146,16 @@ def test_coco_equals_the_official_evaluator_on_real_images(tmp_path):
     assert found['evaluator'].startswith('hotcoco 1.3.0')
 
 
+@pytest.mark.parametrize('spec', [CITYSCAPES, COCO], ids=lambda spec: spec.name)
+def test_relative_paths(tmp_path, monkeypatch, spec):
+    raw = synthetic.toy(tmp_path, spec.name, images=6)
+    pairs = _predict_split(tmp_path, raw, spec, 6)
+    monkeypatch.chdir(tmp_path)
+    arguments = ['--predictions', 'predictions', '--ground_truth', raw.name, '--output', 'out/score.json']
+    assert score.main(['--format', registry.of(spec), *arguments]) == 0
+    _assert_equal(json.loads((tmp_path / 'out' / 'score.json').read_text()), pairs, spec)
+
+
 def test_coco_layout_with_names_instead_of_numbers(tmp_path):
     raw = synthetic.toy(tmp_path / 'raw', 'coco_panoptic', images=6)
     pairs = _predict_split(tmp_path, raw, COCO, 4)
