@@ -119,6 +119,12 @@ def read(folder: str, spec: datasets.DatasetSpec) -> Predictions:
     return Predictions(folder, spec, by_image, registry.of(spec) == 'cityscapes' and bool(classes))
 
 
+def as_panoptic(semantic: np.ndarray, codec: labels.LabelSpec) -> np.ndarray:
+    """Makes one segment of each class, int32 [height, width]; `num_classes` stands for no class."""
+    ids = np.where(semantic == codec.num_classes, codec.void, codec.encode(semantic, 1))
+    return ids.astype(np.int32)
+
+
 def _numbering(spec: datasets.DatasetSpec) -> entries.Numbering:
     """Numbers the segments of every class: a prediction has no crowd to tell from them."""
     codec = dataclasses.replace(spec.labels, thing_ids=tuple(spec.by_id))

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
+import base64
+import io
 import json
 import pathlib
 import re
 
 import numpy as np
 import pytest
+from PIL import Image
 from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.summary.writer import event_file_writer
 from tensorboard.util import tensor_util
@@ -12,6 +15,7 @@ from tensorboard.util import tensor_util
 import synthetic
 from panpipe.model import datasets, rundir
 from panpipe.pipelines import curves, evaluate, gallery, report, sources
+from panpipe.pipelines.sources import entries
 
 DATASETS = ('cityscapes_panoptic', 'coco_panoptic')
 SCORE = {
@@ -182,6 +186,24 @@ def test_class_ids_alone_make_a_page(tmp_path):
     page = (tmp_path / 'report.html').read_text()
     assert 'mIoU<b>100.0</b>' in page
     assert 'PQ<b>' not in page
+
+
+def test_right_classes_without_instances_are_no_errors(tmp_path, monkeypatch):
+    spec = datasets.SPECS['coco_panoptic']
+    root = synthetic.toy(tmp_path, spec.name, images=6)
+    source = sources.module(spec)
+    named = {entry.image_id: source.load(entry).panoptic for entry in source.list_images(root, 'val', spec)}
+    synthetic.write_predictions(tmp_path / 'predictions', named, spec, has_instances=False)
+    shown = gallery.Gallery.open(root, 'val', tmp_path / 'predictions', spec)
+    read, times = entries.PanopticPng.read, []
+    monkeypatch.setattr(entries.PanopticPng, 'read', lambda png: times.append(png.path) or read(png))
+    for name, panoptic in named.items():
+        cars = panoptic[panoptic // spec.labels.label_divisor == 3]
+        assert len(np.unique(cars)) > 1
+        card = shown.card(name, 'best', None)
+        picture = Image.open(io.BytesIO(base64.b64decode(card.layers['errors'].partition(',')[2])))
+        assert np.ptp(np.asarray(picture.convert('RGB'), np.int32), axis=2).max() < 8  # grey
+    assert len(times) == len(named)
 
 
 def test_an_evaluation_that_was_made_before_says_the_same(scene, tmp_path):
