@@ -16,7 +16,7 @@ import numpy as np
 
 from panpipe.model import datasets, errors, labels, quality
 from panpipe.pipelines import evaluators, instance_scores, own_score, summaries, truths
-from panpipe.pipelines.formats import png
+from panpipe.pipelines import predictions as prediction_files
 
 _DOCUMENT = 'panoptic.json'
 _CITYSCAPES = datasets.SPECS['cityscapes_panoptic']
@@ -146,7 +146,7 @@ def _classes(
     paths = [str(predictions / 'semantic' / f'{_stem(entry)}.png') for entry in truth.annotations]
     _check_files(paths)
     for entry, path in zip(truth.annotations, paths, strict=True):
-        maps = truth.classes(entry, class_of, void), table[png.load(path, 'L')]
+        maps = truth.classes(entry, class_of, void), table[prediction_files.class_ids(path)]
         if maps[0].shape != maps[1].shape:
             raise errors.InputError(
                 f'{path} is {maps[1].shape} (height, width), the ground truth {maps[0].shape}; predict at '

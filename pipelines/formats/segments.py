@@ -13,6 +13,8 @@ from panpipe.model import datasets, labels, masks
 
 # Odd, so that multiplying by it modulo 2^24 gives every segment a colour of its own; these lie far apart.
 _COLOR_STEP = 0x9E3779
+# Pillow's modes of what `official` makes, 8 bits and 16.
+CLASS_MODES = ('L', 'I;16', 'I')
 _ROWS = 32  # are looked up at once
 
 
@@ -50,8 +52,13 @@ def encode(
 
 def official(semantic: np.ndarray, spec: datasets.DatasetSpec) -> np.ndarray:
     """Turns class ids into official ids, both integer [height, width]; the result is uint8 if they fit."""
-    table = spec.to_official()
-    return _look_up(table.astype(np.uint8 if table.max() < 256 else np.uint16), semantic)
+    dtype = np.uint8 if fits_byte(spec) else np.uint16
+    return _look_up(spec.to_official().astype(dtype), semantic)
+
+
+def fits_byte(spec: datasets.DatasetSpec) -> bool:
+    """Says whether all official ids are below 256."""
+    return bool(spec.to_official().max() < 256)
 
 
 def _look_up(table: np.ndarray, ids: np.ndarray) -> np.ndarray:

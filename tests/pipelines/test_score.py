@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our metrics equal the official evaluators, which the score job runs on real files."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from PIL import Image
 import shared
 import synthetic
 from panpipe.model import datasets, errors, quality
-from panpipe.pipelines import evaluators, own_score, score, sources
+from panpipe.pipelines import evaluators, own_score, predictions, score, sources, validate
 from panpipe.pipelines.formats import registry
 
 CITYSCAPES, COCO = (datasets.SPECS[name] for name in ('cityscapes_panoptic', 'coco_panoptic'))
@@ -232,6 +233,30 @@ def test_label_ids_alone_have_miou_alone(tmp_path, capsys, spec):
     assert found['miou'] == 100
     assert found['pq']['all'] is None
     assert 'PQ' in capsys.readouterr().out
+
+
+def test_class_ids_of_16_bits_are_read_back(tmp_path):
+    raw = synthetic.toy(tmp_path / 'raw', 'coco_panoptic', images=6)
+    path = raw / 'annotations' / 'panoptic_val2017.json'
+    content = json.loads(path.read_text())
+    for entry in content['categories']:
+        entry['id'] += 1000
+    for segment in (s for entry in content['annotations'] for s in entry['segments_info']):
+        segment['category_id'] += 1000
+    path.write_text(json.dumps(content))
+    categories = [dataclasses.replace(c, official_id=c.official_id + 1000) for c in COCO.categories]
+    spec = dataclasses.replace(COCO, categories=tuple(categories))
+    module = sources.module(spec)
+    truths = {entry.image_id: module.load(entry).panoptic for entry in module.list_images(raw, 'val', spec)}
+    folder = tmp_path / 'predictions'
+    synthetic.write_predictions(folder, truths, spec, has_instances=False)
+    assert _score(tmp_path, 'coco', raw)['miou'] == 100
+    assert validate.check(str(folder), spec, None)[0] == []
+    found = predictions.read(str(folder), spec)
+    for name, truth in truths.items():
+        is_class = truth != spec.labels.void
+        classes = found.semantic(name, None)
+        np.testing.assert_array_equal(classes[is_class], spec.labels.decode(truth)[0][is_class])
 
 
 def test_a_second_crowd_of_a_class_is_told(tmp_path, capsys):
