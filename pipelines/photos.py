@@ -15,6 +15,11 @@ from panpipe.pipelines.sources import annotations, entries
 _HEADER, _TRAILER = 12, 4
 
 
+def are_at(place: str) -> bool:
+    """Says whether this is a folder or an image file, by its ending; records are neither."""
+    return os.path.isdir(place) or (os.path.isfile(place) and bool(annotations.image_files([place])))
+
+
 def find(given: str, split: str | None, spec: datasets.DatasetSpec) -> list[entries.ImageFile]:
     """Lists images, sorted by path: of a split of a raw data set, below a folder, or the one file itself.
 

@@ -195,7 +195,7 @@ def _format(wanted: str | None, spec: datasets.DatasetSpec) -> str:
 
 def _source(given: str, split: str | None, spec: datasets.DatasetSpec) -> tuple[beam.PTransform, int, str]:
     """Returns what yields the images, their number, and a stamp of their files."""
-    if split or os.path.exists(given):
+    if split or photos.are_at(given):
         found = photos.find(given, split, spec)
         load = 'Names' >> beam.Create(found, reshuffle=True) | 'Load' >> beam.Map(photos.load)
         return load, len(found), resumption.stamp(photos.facts(found))

@@ -149,6 +149,9 @@ def test_records(models, photos, tmp_path):
     patterns = f'{tmp_path}/val-0*, {tmp_path}/val-1*'
     assert _run(models['coco'], patterns, tmp_path / 'out') == 0
     _assert_predicted(tmp_path / 'out', images, 'coco')
+    assert _run(models['coco'], tmp_path / 'val-1', tmp_path / 'one') == 0
+    last = list(images)[2]
+    _assert_predicted(tmp_path / 'one', {last: images[last]}, 'coco')
 
 
 def test_beam_equals_the_bare_model(models, photos):
