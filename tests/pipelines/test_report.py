@@ -26,6 +26,7 @@ SCORE = {
     'miou': 71.5,
     'per_class': {'road': {'pq': 91.5, 'iou': None}},
 }
+LIST, TRAINED = 'list.json', 'evaluation.json'  # the latter of train
 
 STATISTICS = {
     'images': 6,
@@ -148,11 +149,16 @@ def test_pictures_alone_make_a_page(scene):
     [
         (['--split', 'test2'], 'test2'),
         (['--predictions', 'nowhere'], 'nowhere/panoptic.json'),
-        (['--score', 'absent.json'], 'cannot read absent.json'),
+        (['--score', 'absent.json'], 'cannot read absent.json: No such file or directory'),
+        (['--score', LIST], 'no JSON object'),
+        (['--evaluation', TRAINED], 'lacks per_image, by_size, intervals; give the file that'),
         (['--pictures', '-1'], '--pictures is -1'),
     ],
 )
-def test_mistakes_are_one_line_and_status_2(scene, more, words, capsys):
+def test_mistakes_are_one_line_and_status_2(scene, more, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / LIST).write_text('[]')
+    (tmp_path / TRAINED).write_text(json.dumps(SCORE))
     assert _run(scene, *more) == 2
     error = capsys.readouterr().err
     assert words in error
