@@ -95,12 +95,21 @@ def classes(
     Returns:
       int32 [height, width].
     """
-    pixels = ids(colors)
-    table = np.full(pixels.max(initial=0) + 1, void, np.int32)
-    for segment in found:
-        if segment['id'] < len(table):
-            table[segment['id']] = class_of[segment['category_id']]
-    return table[pixels]
+    numbers = {0: void, **{segment['id']: class_of[segment['category_id']] for segment in found}}
+    index, is_known = find(ids(colors), list(numbers))
+    return np.where(is_known, np.array(list(numbers.values()), np.int32)[index], np.int32(void))
+
+
+def find(pixels: np.ndarray, known: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Finds each pixel's segment in a list of ids, none empty: its first place there, and whether it has one.
+
+    Sorting a few ids and searching is much faster than sorting pixels, or than a table of all colours.
+    """
+    values = np.array(known)
+    order = np.argsort(values, kind='stable')
+    place = np.searchsorted(values[order], pixels)
+    index = order[np.minimum(place, len(values) - 1)]
+    return index, values[index] == pixels
 
 
 def annotation(image_id: str | int, file_name: str, found: Sequence[labels.Segment]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from panpipe.model import datasets, errors, labels
 from panpipe.model.inputs import records
+from panpipe.pipelines.formats import segments as formats_segments
 from panpipe.pipelines.sources import files, images
 
 # Cityscapes writes an instance as label id * 1000 + number, in 16 bits.
@@ -78,17 +79,12 @@ class PanopticPng:
         Raises:
           errors.InputError: the PNG is damaged, or disagrees with the segments.
         """
-        channels = images.pixels(files.read(self.path), ('RGB',), self.path).astype(np.int32)
-        colors = channels[..., 0] + 256 * channels[..., 1] + 65536 * channels[..., 2]
-        # Sorting a few segments and searching is much faster than np.unique over the pixels.
-        known = np.array([0, *(segment.id for segment in self.segments)], np.int32)
-        order = np.argsort(known)
-        place = np.searchsorted(known[order], colors)
-        index = order[np.minimum(place, len(known) - 1)]
-        strange = known[index] != colors
-        if strange.any():
+        colors = formats_segments.ids(images.pixels(files.read(self.path), ('RGB',), self.path))
+        known = [0, *(segment.id for segment in self.segments)]
+        index, is_known = formats_segments.find(colors, known)
+        if not is_known.all():
             raise errors.InputError(
-                f'{self.path}: its pixels name segment {colors[strange][0]}, which the JSON file '
+                f'{self.path}: its pixels name segment {colors[~is_known][0]}, which the JSON file '
                 'does not list; both must come from the same release'
             )
         if self.has_areas:
