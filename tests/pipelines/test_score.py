@@ -273,6 +273,23 @@ def test_a_second_crowd_of_a_class_is_told(tmp_path, capsys):
     assert 'sees the last alone' in capsys.readouterr().out
 
 
+def test_a_second_crowd_of_a_class_excuses_no_miou(tmp_path, monkeypatch, capsys):
+    raw = synthetic.toy(tmp_path / 'raw', images=6)
+    _predict_split(tmp_path, raw, CITYSCAPES, 4)
+    path = raw / 'gtFine' / 'cityscapes_panoptic_val.json'
+    content = json.loads(path.read_text())
+    for segment in content['annotations'][0]['segments_info'][:2]:
+        segment.update(iscrowd=1, category_id=26)
+    path.write_text(json.dumps(content))
+    own = own_score.panoptic
+    monkeypatch.setattr(own_score, 'panoptic', lambda *given: {**own(*given), 'pq': {'all': 1.0}})
+    assert len(_score(tmp_path, 'cityscapes', raw)['ambiguous_images']) == 1
+    monkeypatch.setattr(own_score, 'miou', lambda *_: 1.0)
+    arguments = ['--predictions', str(tmp_path / 'predictions'), '--ground_truth', str(raw)]
+    assert score.main(['--format', 'cityscapes', *arguments]) == 1
+    assert "panpipe's own miou differs" in capsys.readouterr().err
+
+
 def test_own_numbers_that_differ_fail(tmp_path, monkeypatch, capsys):
     raw = synthetic.toy(tmp_path / 'raw', 'coco_panoptic', images=6)
     _predict_split(tmp_path, raw, COCO, 4)
@@ -299,12 +316,37 @@ def _cut_png(folder):
     path.write_bytes(path.read_bytes()[:100])
 
 
+def _crop_png(folder):
+    path = next((folder / 'panoptic').iterdir())
+    Image.fromarray(np.array(Image.open(path))[1:]).save(path)
+
+
+def _spoil_category(folder):
+    content = json.loads((folder / 'panoptic.json').read_text())
+    content['annotations'][0]['segments_info'][0]['category_id'] = 999
+    (folder / 'panoptic.json').write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ('spoil', 'words'), [(_crop_png, 'the ground truth (64, 128)'), (_spoil_category, 'has the category 999')]
+)
+def test_mistakes_in_predictions_of_cityscapes(tmp_path, capsys, spoil, words):
+    raw = synthetic.toy(tmp_path / 'raw', images=6)
+    _predict_split(tmp_path, raw, CITYSCAPES, 4)
+    spoil(tmp_path / 'predictions')
+    arguments = ['--predictions', str(tmp_path / 'predictions'), '--ground_truth', str(raw)]
+    assert score.main(['--format', 'cityscapes', *arguments]) == 2
+    assert words in capsys.readouterr().err.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ('spoil', 'more', 'words'),
     [
         (_drop_annotation, [], 'lacks 1 of 2 images'),
         (_drop_png, [], 'predicted PNGs are missing'),
         (_cut_png, [], 'cannot be decoded'),
+        (_crop_png, [], '.png is (63, 128) (height, width), the ground truth (64, 128)'),
+        (_spoil_category, [], 'has the category 999, which the data set lacks'),
         (lambda folder: (folder / 'panoptic.json').write_text('{}'), [], 'not a panoptic JSON'),
         (lambda folder: (folder / 'panoptic.json').unlink(), [], 'cannot read'),
         (lambda folder: None, ['--split', 'test'], 'check --ground_truth and --split'),
