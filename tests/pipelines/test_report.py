@@ -149,7 +149,7 @@ def test_pictures_alone_make_a_page(scene):
     [
         (['--split', 'test2'], 'test2'),
         (['--predictions', 'nowhere'], 'nowhere/panoptic.json'),
-        (['--score', 'absent.json'], 'cannot read absent.json: No such file or directory'),
+        (['--score', 'absent.json'], 'error: cannot read absent.json: No such file or directory'),
         (['--score', LIST], 'no JSON object'),
         (['--evaluation', TRAINED], 'lacks per_image, by_size, intervals; give the file that'),
         (['--pictures', '-1'], '--pictures is -1'),
