@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from panpipe.model import datasets
+from panpipe.model import datasets, masks
 from panpipe.pipelines import faults
 from panpipe.pipelines.formats import segments
 
@@ -80,7 +80,7 @@ def semantic(
     pixels, found = decode(path, where, ('L',) if segments.fits_byte(spec) else segments.CLASS_MODES)
     if pixels is None:
         return set(), found
-    return set(count(pixels)), found + size(pixels.shape[:2], expected, where)
+    return set(masks.present(pixels)), found + size(pixels.shape[:2], expected, where)
 
 
 def label_ids(by_file: Mapping[str, set[int]], spec: datasets.DatasetSpec) -> list[faults.Fault]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from panpipe.model import datasets, errors, labels
+from panpipe.model import datasets, errors, labels, masks
 from panpipe.model.inputs import records
 from panpipe.pipelines.formats import segments as formats_segments
 from panpipe.pipelines.sources import files, images
@@ -120,17 +120,17 @@ class InstanceIds:
           errors.InputError: the PNG is damaged.
         """
         ids = _read_ids(self.path, ('I;16', 'I', 'L'))
-        segments = [self._segment(number, area) for number, area in _areas(ids).items()]
+        segments = [self._segment(number) for number in masks.present(ids)]
         known = [segment for segment in segments if segment.category_id in self.numbering.class_ids]
         table = np.full(_ID_LIMIT, self.numbering.codec.void, np.int32)
         table[[segment.id for segment in known]] = self.numbering.panoptic_ids(known, self.path)
         return table.take(ids)
 
-    def _segment(self, number: int, area: int) -> labels.Segment:
+    def _segment(self, number: int) -> labels.Segment:
         is_single = number >= _INSTANCE_BASE
         label_id = number // _INSTANCE_BASE if is_single else number
         is_thing = self.numbering.class_ids.get(label_id) in self.numbering.codec.thing_ids
-        return labels.Segment(number, label_id, area, is_thing and not is_single)
+        return labels.Segment(number, label_id, 0, is_thing and not is_single)  # no one asks for its area
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,15 +172,6 @@ def _read_ids(path: str, modes: tuple[str, ...]) -> np.ndarray:
     if ids.max(initial=0) >= _ID_LIMIT or ids.min(initial=0) < 0:
         raise errors.InputError(f'{path} holds ids outside 0 .. {_ID_LIMIT - 1}; fetch it again')
     return ids
-
-
-def _areas(ids: np.ndarray) -> dict[int, int]:
-    """Counts the pixels of each id, ascending, from runs of equal ones, which are few."""
-    flat = ids.ravel()
-    starts = np.flatnonzero(np.append(True, flat[1:] != flat[:-1]))
-    numbers, index = np.unique(flat[starts], return_inverse=True)
-    areas = np.bincount(index, np.diff(starts, append=flat.size))
-    return dict(zip(numbers.tolist(), areas.astype(int).tolist(), strict=True))
 
 
 @dataclasses.dataclass(frozen=True)
