@@ -94,7 +94,9 @@ def label_ids(by_file: Mapping[str, set[int]], spec: datasets.DatasetSpec) -> li
     train_ids = {*spec.by_id, _VOID_TRAIN_ID}
     if used <= train_ids and not used <= {*spec.from_official, spec.official_void}:
         what = f'all ids are of {sorted(used)[:8]} …: these look like train ids'
-        return [faults.Fault('semantic', what, 'write label ids (7 road … 33 bicycle)')]
+        first, last = spec.categories[0], spec.categories[-1]
+        cure = f'write label ids ({first.official_id} {first.name} … {last.official_id} {last.name})'
+        return [faults.Fault('semantic', what, cure)]
     known = {*spec.from_official, spec.official_void, *(_LABEL_IDS if spec.layout == 'cityscapes' else ())}
     cure = f'the evaluator knows {min(known)} .. {max(known)}'
     return [
