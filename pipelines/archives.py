@@ -13,6 +13,7 @@ import pathlib
 import zipfile
 from collections.abc import Mapping
 
+FOLDER = 'archives'
 Members = Mapping[str, pathlib.Path]
 
 
@@ -20,7 +21,7 @@ def write(folder: str, format_name: str, split: str, algorithm: str) -> list[str
     """Writes the archives of a folder of predictions into `archives/` in it, and returns their paths."""
     root = pathlib.Path(folder)
     wanted = _cityscapes(root) if format_name == 'cityscapes' else _coco(root, split, algorithm)
-    place = root / 'archives'
+    place = root / FOLDER
     place.mkdir()
     return [_zip(place / name, members) for name, members in wanted.items() if members]
 

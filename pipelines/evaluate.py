@@ -171,7 +171,7 @@ def from_record(serialized: bytes) -> Truth:
       errors.InputError: the record has none, or is damaged.
     """
     record = records.parse(serialized)
-    return _labelled(record.image_id, record.panoptic)
+    return labelled(record.image_id, record.panoptic)
 
 
 def from_entry(entry: entries.ImageFile) -> Truth:
@@ -180,7 +180,20 @@ def from_entry(entry: entries.ImageFile) -> Truth:
     Raises:
       errors.InputError: it has none, or its files are damaged.
     """
-    return _labelled(entry.image_id, entry.label.read() if entry.label else None)
+    return labelled(entry.image_id, entry.label.read() if entry.label else None)
+
+
+def labelled(name: str, panoptic: np.ndarray | None) -> Truth:
+    """Takes a map for the ground truth of an image.
+
+    Raises:
+      errors.InputError: there is none.
+    """
+    if panoptic is None:
+        raise errors.InputError(
+            f'the image {name} of --ground_truth has no annotation; evaluate on a split that has'
+        )
+    return Truth(name, panoptic)
 
 
 def write(figures: Mapping[str, Any], output: str) -> None:
@@ -189,14 +202,6 @@ def write(figures: Mapping[str, Any], output: str) -> None:
     with filesystems.FileSystems.create(aside) as file:
         file.write(json.dumps(figures, indent=2).encode() + b'\n')
     filesystems.FileSystems.rename([aside], [output])
-
-
-def _labelled(name: str, panoptic: np.ndarray | None) -> Truth:
-    if panoptic is None:
-        raise errors.InputError(
-            f'the image {name} of --ground_truth has no annotation; evaluate on a split that has'
-        )
-    return Truth(name, panoptic)
 
 
 def _source(given: str, split: str, spec: datasets.DatasetSpec) -> beam.PTransform:

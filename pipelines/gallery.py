@@ -82,7 +82,7 @@ class Gallery:
     def card(self, name: str, group: str, pq: float | None) -> Card:
         """Draws one image."""
         record = sources.module(self.spec).load(self.images[name])
-        truth = evaluate.from_entry(self.images[name]).panoptic
+        truth = evaluate.labelled(name, record.panoptic).panoptic
         drawn = self._draw(records.decode_image(record.encoded, name), truth, self._prediction(name))
         seen = frozenset(
             int(i) for panoptic in drawn[1] for i in np.unique(self.spec.labels.decode(panoptic)[0])
@@ -94,14 +94,13 @@ class Gallery:
         """Reads panoptic ids; without panoptic files each class is one segment."""
         if self.found.has_panoptic:
             return self.found.panoptic(name)
-        codec = self.spec.labels
-        classes = self.found.semantic(name, None)
-        return np.where(classes == codec.num_classes, codec.void, codec.encode(classes, 1)).astype(np.int32)
+        return predictions.as_panoptic(self.found.semantic(name, None), self.spec.labels)
 
     def _draw(
         self, image: np.ndarray, truth: np.ndarray, prediction: np.ndarray
     ) -> tuple[dict[str, np.ndarray], Sequence[np.ndarray]]:
-        wrong = error_maps.errors(truth, prediction, self.spec.labels)
+        judge = error_maps.errors if self.found.has_panoptic else error_maps.class_errors
+        wrong = judge(truth, prediction, self.spec.labels)
         small = pictures.fit(image, _WIDTH, is_label=False)
         truth, prediction, wrong = (
             pictures.fit(panoptic, _WIDTH, is_label=True) for panoptic in (truth, prediction, wrong)

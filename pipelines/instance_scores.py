@@ -27,7 +27,7 @@ def cityscapes(
     """Scores `instance/*.txt` by evalInstanceLevelSemanticLabeling.
 
     Args:
-      predictions: folder of the predictions.
+      predictions: folder of the predictions, absolute as `root`: the evaluator runs elsewhere.
       root: raw data set.
       split: for example 'val'.
       scratch: folder for files on the way.
@@ -40,11 +40,11 @@ def cityscapes(
     Raises:
       errors.InputError: the text file of an image is missing.
     """
-    folder = predictions.absolute() / 'instance'
+    folder = predictions / 'instance'
     if not folder.is_dir():
         return None
     suffix = '_gtFine_instanceIds.png'
-    found = sorted(root.absolute().glob(f'gtFine/{split}/*/*{suffix}'))
+    found = sorted(root.glob(f'gtFine/{split}/*/*{suffix}'))
     if not found:
         return {'undefined': f'{root}/gtFine/{split} has no *{suffix} files'}
     pairs = [(folder / f'{path.name.removesuffix(suffix)}.txt', path) for path in found]

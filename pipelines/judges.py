@@ -16,7 +16,7 @@ import numpy as np
 
 from panpipe.model import datasets, errors, labels, quality
 from panpipe.pipelines import evaluators, instance_scores, own_score, summaries, truths
-from panpipe.pipelines.formats import png
+from panpipe.pipelines import predictions as prediction_files
 
 _DOCUMENT = 'panoptic.json'
 _CITYSCAPES = datasets.SPECS['cityscapes_panoptic']
@@ -30,7 +30,7 @@ def cityscapes(
 
     Args:
       predictions: folder with `semantic/`, and as far as there are any `panoptic.json`, `panoptic/` and
-        `instance/`.
+        `instance/`. Absolute as `root`: the evaluators run elsewhere.
       root: raw data set.
       split: for example 'val'.
       scratch: empty folder for files on the way.
@@ -51,7 +51,8 @@ def cityscapes(
         prediction = truths.read(predictions / _DOCUMENT, predictions / 'panoptic')
         by_image = {entry['image_id']: entry for entry in prediction.annotations}
         pairs = _pairs(truth, prediction, lambda entry: entry['image_id'], by_image)
-        facts, own = _files(truth, prediction), own_score.panoptic(truth, prediction, pairs)
+        facts = _files(truth, prediction)
+        own = own_score.panoptic(own_score.count(truth, prediction, pairs).panoptic)
     semantic = [str(predictions / 'semantic' / f'{name}.png') for name in names]
     _check_files(semantic)
     truth_files = list(truths.label_id_files(truth, root, split, scratch))
@@ -77,11 +78,11 @@ def coco(
     """
     truth = truths.coco(root, split)
     own = f'panpipe {importlib.metadata.version("panpipe")}'
+    names = [category['name'] for category in truth.content['categories']]
     if not has_panoptic(predictions):
-        matrix, names = _classes(truth, predictions)
-        return _of_classes(
-            {'groups': {}, 'per_class': {}}, matrix, names, f'mIoU by {own}', len(truth.annotations)
-        )
+        nothing: dict[str, Any] = {'groups': {}, 'per_class': {}}
+        matrix = _classes(truth, predictions)
+        return _of_classes(nothing, matrix, names, f'mIoU by {own}', len(truth.annotations))
     prediction = truths.read(predictions / _DOCUMENT, predictions / 'panoptic')
     by_name = {_stem(entry): entry for entry in prediction.annotations}
     pairs = _pairs(truth, prediction, _stem, by_name)
@@ -89,14 +90,12 @@ def coco(
     facts = _files(truth, prediction)
     facts['ground_truth_json'], facts['prediction_json'] = map(str, paths)
     _announce('hotcoco', len(pairs))
-    matrix, names = truths.confusion(truth, prediction, pairs)
+    counted = own_score.count(truth, prediction, pairs)
     found = evaluators.judge(python, 'coco.py', facts, scratch)
     evaluator = f'hotcoco {found["version"]} (panoptic.pq_compute), mIoU by {own}'
-    score = _of_classes(found, matrix, names, evaluator, len(pairs))
+    score = _of_classes(found, counted.semantic, names, evaluator, len(pairs))
     instance = instance_scores.coco(predictions, root, split, truth, pairs)
-    return _with_own(
-        score, own_score.panoptic(truth, prediction, pairs), instance, own_score.ambiguous(truth)
-    )
+    return _with_own(score, own_score.panoptic(counted.panoptic), instance, own_score.ambiguous(truth))
 
 
 def has_panoptic(predictions: pathlib.Path) -> bool:
@@ -132,10 +131,8 @@ def _with_own(
     }
 
 
-def _classes(
-    truth: truths.Panoptic, predictions: pathlib.Path
-) -> tuple[quality.ConfusionMatrix, tuple[str, ...]]:
-    """Counts pixels of `semantic/*.png` (official ids) by class, and names the classes."""
+def _classes(truth: truths.Panoptic, predictions: pathlib.Path) -> quality.ConfusionMatrix:
+    """Counts pixels of `semantic/*.png` (official ids) by class."""
     categories = truth.content['categories']
     class_of = {category['id']: index for index, category in enumerate(categories)}
     void = len(categories)
@@ -146,14 +143,10 @@ def _classes(
     paths = [str(predictions / 'semantic' / f'{_stem(entry)}.png') for entry in truth.annotations]
     _check_files(paths)
     for entry, path in zip(truth.annotations, paths, strict=True):
-        maps = truth.classes(entry, class_of, void), table[png.load(path, 'L')]
-        if maps[0].shape != maps[1].shape:
-            raise errors.InputError(
-                f'{path} is {maps[1].shape} (height, width), the ground truth {maps[0].shape}; predict at '
-                'the size of the image'
-            )
+        maps = truth.classes(entry, class_of, void), table[prediction_files.class_ids(path)]
+        truths.refuse_size(path, maps[1], maps[0])
         total += quality.ConfusionMatrix.from_maps(*maps, spec)
-    return total, tuple(category['name'] for category in categories)
+    return total
 
 
 def _files(truth: truths.Panoptic, prediction: truths.Panoptic) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 
 import collections
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,23 +17,40 @@ TOLERANCE = 1e-4
 _DIVISOR = 2**20
 
 
-def panoptic(
-    truth: truths.Panoptic, prediction: truths.Panoptic, pairs: Sequence[tuple[Entry, Entry]]
-) -> dict[str, dict[str, float]]:
-    """Computes panoptic quality of pairs of entries (ground truth, prediction).
+class Counts(NamedTuple):
+    """Counts segments and pixels by class; class ids are places in the ground truth's list of categories."""
 
-    Returns:
-      pq, sq and rq in per cent, each by 'all', 'things' and 'stuff'; a group that does not occur is left out.
+    panoptic: quality.PanopticQuality
+    semantic: quality.ConfusionMatrix
+
+
+def count(
+    truth: truths.Panoptic, prediction: truths.Panoptic, pairs: Sequence[tuple[Entry, Entry]]
+) -> Counts:
+    """Counts pairs of entries (ground truth, prediction).
+
+    In terms of pixels crowd counts as its class, and predicted void is a missed pixel.
+
+    Raises:
+      errors.InputError: a PNG is damaged, of another size than its ground truth, or of another category.
     """
     categories = truth.content['categories']
     classes = {category['id']: index for index, category in enumerate(categories)}
     things = tuple(index for index, category in enumerate(categories) if category['isthing'])
     spec = labels.LabelSpec(len(categories), things, _DIVISOR, len(categories))
-    total = quality.PanopticQuality.zero(spec)
+    segments, pixels = quality.PanopticQuality.zero(spec), quality.ConfusionMatrix.zero(spec)
     for one, other in pairs:
-        true, predicted = _numbered(truth, one, classes, spec), _numbered(prediction, other, classes, spec)
-        total += quality.PanopticQuality.from_maps(true, predicted, spec)
-    result = total.result()
+        maps = _numbered(truth, one, classes, spec), _numbered(prediction, other, classes, spec)
+        truths.refuse_size(prediction.folder / other['file_name'], maps[1], maps[0])
+        segments += quality.PanopticQuality.from_maps(*maps, spec)
+        true, predicted = (spec.decode(each)[0] for each in maps)
+        pixels += quality.ConfusionMatrix.from_maps(true, predicted, spec)
+    return Counts(segments, pixels)
+
+
+def panoptic(counted: quality.PanopticQuality) -> dict[str, dict[str, float]]:
+    """Computes pq, sq and rq in per cent, each by 'all', 'things' and 'stuff' as far as these occur."""
+    result = counted.result()
     groups = {'all': result, 'things': result.things, 'stuff': result.stuff}
     present = {name: means for name, means in groups.items() if means.num_classes}
     return {
@@ -92,6 +109,8 @@ def _numbered(
     counts = collections.Counter[int]()
     numbers = {}
     for segment in entry['segments_info']:
+        if segment['category_id'] not in classes:
+            raise panoptic.strange(entry, segment['category_id'])
         semantic = classes[segment['category_id']]
         if segment.get('iscrowd'):
             numbers[segment['id']] = spec.encode(semantic, 0)

@@ -3,9 +3,9 @@
 
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from apache_beam.io import filesystems
+from apache_beam.io import filesystem, filesystems
 
 from panpipe.model import datasets, errors
 from panpipe.pipelines import inference, sources
@@ -13,6 +13,11 @@ from panpipe.pipelines.sources import annotations, entries
 
 # A record of a TFRecord file: length in 8 bytes, 4 of checksum, the content, 4 of checksum.
 _HEADER, _TRAILER = 12, 4
+
+
+def are_at(place: str) -> bool:
+    """Says whether this is a folder or an image file, by its ending; records are neither."""
+    return os.path.isdir(place) or (os.path.isfile(place) and bool(annotations.image_files([place])))
 
 
 def find(given: str, split: str | None, spec: datasets.DatasetSpec) -> list[entries.ImageFile]:
@@ -47,19 +52,42 @@ def load(entry: entries.ImageFile) -> inference.Image:
     return inference.Image(entry.image_id, entries.load(entry).encoded)
 
 
-def count_records(patterns: Sequence[str]) -> int:
-    """Counts the records in TFRecord files by hopping from header to header.
+def facts(found: Iterable[entries.ImageFile]) -> list[filesystem.FileMetadata]:
+    """Looks up sizes and times of image files on this machine; elsewhere that would take minutes."""
+    told = []
+    for entry in found:
+        state = None if '://' in entry.path else os.stat(entry.path)
+        told.append(
+            filesystem.FileMetadata(entry.path, state.st_size, state.st_mtime)
+            if state
+            else filesystem.FileMetadata(entry.path, 0)
+        )
+    return told
+
+
+def record_files(patterns: Sequence[str]) -> list[filesystem.FileMetadata]:
+    """Finds the files that glob patterns match.
 
     Raises:
-      errors.InputError: a pattern matches no file, a file ends early, or there is no record at all.
+      errors.InputError: a pattern matches no file.
     """
-    total = 0
+    found = []
     for pattern, match in zip(patterns, filesystems.FileSystems.match(list(patterns)), strict=True):
         if not match.metadata_list:
             raise errors.InputError(f'--input {pattern} matches no file; run `panpipe convert` first')
-        total += sum(_count(file.path, file.size_in_bytes) for file in match.metadata_list)
+        found += match.metadata_list
+    return found
+
+
+def count_records(found: Sequence[filesystem.FileMetadata]) -> int:
+    """Counts the records in TFRecord files by hopping from header to header.
+
+    Raises:
+      errors.InputError: a file ends early, or there is no record at all.
+    """
+    total = sum(_count(file.path, file.size_in_bytes) for file in found)
     if not total:
-        raise errors.InputError(f'the files of --input {",".join(patterns)} hold no record')
+        raise errors.InputError(f'--input {found[0].path} and others hold no record; convert the data again')
     return total
 
 

@@ -3,13 +3,13 @@
 
 import io
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from panpipe.model import datasets
+from panpipe.model import datasets, masks
 from panpipe.pipelines import faults
 from panpipe.pipelines.formats import segments
 
@@ -22,8 +22,8 @@ _ARCHIVES = f'archives{os.sep}'
 Size = tuple[int, int]
 
 
-def decode(path: str, where: str, mode: str) -> tuple[np.ndarray | None, list[faults.Fault]]:
-    """Reads a PNG of mode 'RGB' (uint8 [height, width, 3]) or 'L' ([height, width]), or says why not."""
+def decode(path: str, where: str, modes: Sequence[str]) -> tuple[np.ndarray | None, list[faults.Fault]]:
+    """Reads a PNG of one of `modes`: [height, width, 3] of 'RGB', else [height, width]; or says why not."""
     try:
         with open(path, 'rb') as file:
             encoded = file.read()
@@ -37,9 +37,9 @@ def decode(path: str, where: str, mode: str) -> tuple[np.ndarray | None, list[fa
     if image.format != 'PNG':
         cure = 'save it as PNG: others lose ids'
         return None, [faults.Fault(where, f'is a {image.format} file', cure)]
-    if image.mode != mode or encoded[_DEPTH] != 8:
+    if image.mode not in modes or encoded[_DEPTH] != (16 if image.mode[0] == 'I' else 8):
         found = f'has pixels of mode {image.mode}, {encoded[_DEPTH]} bits a channel'
-        return None, [faults.Fault(where, found, f'save it in mode {mode}, 8 bits a channel')]
+        return None, [faults.Fault(where, found, f'save it in mode {modes[0]}, 8 bits a channel')]
     return pixels, []
 
 
@@ -56,7 +56,7 @@ def size(shape: Size, expected: Size | None, where: str) -> list[faults.Fault]:
 
 def panoptic(path: str, where: str, entry: Mapping[str, Any], expected: Size | None) -> list[faults.Fault]:
     """Checks the PNG of one image against the image's size and its entry in the JSON file."""
-    colors, found = decode(path, where, 'RGB')
+    colors, found = decode(path, where, ('RGB',))
     if colors is None:
         return found
     found += size(colors.shape[:2], expected, where)
@@ -73,12 +73,14 @@ def count(ids: np.ndarray) -> dict[int, int]:
     return dict(zip(distinct.tolist(), numbers.tolist(), strict=True))
 
 
-def semantic(path: str, where: str, expected: Size | None) -> tuple[set[int], list[faults.Fault]]:
+def semantic(
+    path: str, where: str, expected: Size | None, spec: datasets.DatasetSpec
+) -> tuple[set[int], list[faults.Fault]]:
     """Checks the label-id PNG of one image, and returns the ids that it holds."""
-    pixels, found = decode(path, where, 'L')
+    pixels, found = decode(path, where, ('L',) if segments.fits_byte(spec) else segments.CLASS_MODES)
     if pixels is None:
         return set(), found
-    return set(count(pixels)), found + size(pixels.shape[:2], expected, where)
+    return set(masks.present(pixels)), found + size(pixels.shape[:2], expected, where)
 
 
 def label_ids(by_file: Mapping[str, set[int]], spec: datasets.DatasetSpec) -> list[faults.Fault]:
@@ -92,7 +94,9 @@ def label_ids(by_file: Mapping[str, set[int]], spec: datasets.DatasetSpec) -> li
     train_ids = {*spec.by_id, _VOID_TRAIN_ID}
     if used <= train_ids and not used <= {*spec.from_official, spec.official_void}:
         what = f'all ids are of {sorted(used)[:8]} …: these look like train ids'
-        return [faults.Fault('semantic', what, 'write label ids (7 road … 33 bicycle)')]
+        first, last = spec.categories[0], spec.categories[-1]
+        cure = f'write label ids ({first.official_id} {first.name} … {last.official_id} {last.name})'
+        return [faults.Fault('semantic', what, cure)]
     known = {*spec.from_official, spec.official_void, *(_LABEL_IDS if spec.layout == 'cityscapes' else ())}
     cure = f'the evaluator knows {min(known)} .. {max(known)}'
     return [

@@ -15,6 +15,7 @@ import functools
 import importlib.metadata
 import json
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -72,8 +73,8 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     output = os.path.abspath(arguments.output)
     if os.path.exists(output):
         raise errors.InputError(f'--output {output} exists; remove it or choose another folder')
-    source, total = _source(arguments.input, arguments.split, spec)
-    unfinished = resumption.Unfinished.open(output, _job(arguments, name))
+    source, total, stamp = _source(arguments.input, arguments.split, spec)
+    unfinished = resumption.Unfinished.open(output, _job(arguments, name, stamp))
     has_instances = inference.facts(arguments.saved_model)['has_instances']
     form = registry.FORMATS[name]
     for inner in form.FOLDERS if has_instances else form.PIXELS:
@@ -85,8 +86,11 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
         writer = WriteImages(unfinished, name, spec)
         execution.run(lambda root: build(root, source, handler, writer, unfinished), beam_options)
     inference.release()
+    unfinished.drop_parts()
     for file_name, content in form.documents(unfinished.notes(), spec).items():
         png.write_whole(os.path.join(unfinished.folder, file_name), json.dumps(content).encode())
+    # What an interrupted run left of them may be cut short, or not be wanted any more.
+    shutil.rmtree(os.path.join(unfinished.folder, archives.FOLDER), ignore_errors=True)
     if arguments.zip:
         archives.write(unfinished.folder, name, arguments.split or 'test', arguments.algorithm)
     unfinished.finish(output)
@@ -168,12 +172,13 @@ def read_record(serialized: bytes) -> inference.Image:
     return inference.Image(record.image_id, record.encoded)
 
 
-def _job(arguments: argparse.Namespace, format_name: str) -> dict[str, str]:
+def _job(arguments: argparse.Namespace, format_name: str, stamp: str) -> dict[str, str]:
     """States what a run must share with an interrupted one to go on with it."""
     return {
         'saved_model': resumption.fingerprint(arguments.saved_model),
         'format': format_name,
         'input': ','.join(os.path.abspath(part.strip()) for part in arguments.input.split(',')),
+        'files': stamp,
         'split': arguments.split or '',
         'version': importlib.metadata.version('panpipe'),
     }
@@ -188,15 +193,16 @@ def _format(wanted: str | None, spec: datasets.DatasetSpec) -> str:
     return fitting
 
 
-def _source(given: str, split: str | None, spec: datasets.DatasetSpec) -> tuple[beam.PTransform, int]:
-    """Returns what yields the images, and their number."""
-    if split or os.path.exists(given):
+def _source(given: str, split: str | None, spec: datasets.DatasetSpec) -> tuple[beam.PTransform, int, str]:
+    """Returns what yields the images, their number, and a stamp of their files."""
+    if split or photos.are_at(given):
         found = photos.find(given, split, spec)
-        return 'Names' >> beam.Create(found, reshuffle=True) | 'Load' >> beam.Map(photos.load), len(found)
+        load = 'Names' >> beam.Create(found, reshuffle=True) | 'Load' >> beam.Map(photos.load)
+        return load, len(found), resumption.stamp(photos.facts(found))
     patterns = [pattern.strip() for pattern in given.split(',')]
-    total = photos.count_records(patterns)
+    files = photos.record_files(patterns)
     read = 'Names' >> beam.Create(patterns) | 'Records' >> beam.io.ReadAllFromTFRecord()
-    return read | 'Images' >> beam.Map(read_record), total
+    return read | 'Images' >> beam.Map(read_record), photos.count_records(files), resumption.stamp(files)
 
 
 @contextlib.contextmanager

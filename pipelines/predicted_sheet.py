@@ -56,8 +56,8 @@ def make(found: predictions.Predictions, name: str, photos_at: str | None) -> sh
     if photo is not None:
         photo = pictures.scale(photo, size, is_label=False)
         drawn.append(panels.Panel('image', photo))
-    key = keys.classes(_as_panoptic(semantic, spec), spec)
-    legend = [key]
+    classes_alone = predictions.as_panoptic(semantic, spec.labels)
+    legend = [keys.classes(classes_alone, spec)]
     if panoptic is not None:
         sure = scores.read(found, name, panoptic)
         drawn += _panoptic(panoptic, photo, sure, spec, size)
@@ -66,7 +66,7 @@ def make(found: predictions.Predictions, name: str, photos_at: str | None) -> sh
     drawn.append(panels.Panel('classes', classes))
     if truth is not None and photo is not None:
         if panoptic is None:
-            wrong = error_maps.class_errors(truth, _as_panoptic(semantic, spec), spec.labels)
+            wrong = error_maps.class_errors(truth, classes_alone, spec.labels)
         else:
             wrong = error_maps.errors(truth, panoptic, spec.labels)
         drawn += _errors(photo, truth, wrong, spec)
@@ -102,13 +102,6 @@ def _errors(
     small = pictures.scale(truth, size, is_label=True)
     label = overlays.write_names(pictures.panoptic_picture(small, spec), small, spec)
     return [panels.Panel('ground truth', label), panels.Panel('errors', error_maps.picture(photo, wrong))]
-
-
-def _as_panoptic(semantic: np.ndarray, spec: datasets.DatasetSpec) -> np.ndarray:
-    """Makes one segment of each class, int32 [height, width]; `num_classes` stands for no class."""
-    codec = spec.labels
-    ids = np.where(semantic == codec.num_classes, codec.void, codec.encode(semantic, 1))
-    return ids.astype(np.int32)
 
 
 def _photo(place: str, name: str, spec: datasets.DatasetSpec) -> tuple[np.ndarray, np.ndarray | None]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from panpipe.model import datasets, errors, labels
-from panpipe.pipelines.formats import registry
+from panpipe.pipelines.formats import registry, segments
 from panpipe.pipelines.sources import entries, files, images
 
 DOCUMENT = 'panoptic.json'
@@ -84,7 +84,7 @@ class Predictions:
         table = np.full(2**16, codec.num_classes, np.int32)
         for category in self.spec.categories:
             table[category.official_id] = category.id
-        return table[images.pixels(files.read(path), ('L',), path)]
+        return table[class_ids(path)]
 
 
 def read(folder: str, spec: datasets.DatasetSpec) -> Predictions:
@@ -117,6 +117,21 @@ def read(folder: str, spec: datasets.DatasetSpec) -> Predictions:
             'run `panpipe predict` again'
         ) from error
     return Predictions(folder, spec, by_image, registry.of(spec) == 'cityscapes' and bool(classes))
+
+
+def class_ids(path: str) -> np.ndarray:
+    """Reads official class ids, unsigned [height, width], from a grey PNG of 8 or 16 bits.
+
+    Raises:
+      errors.InputError: the file is missing, damaged or of another mode.
+    """
+    return images.pixels(files.read(path), segments.CLASS_MODES, path)
+
+
+def as_panoptic(semantic: np.ndarray, codec: labels.LabelSpec) -> np.ndarray:
+    """Makes one segment of each class, int32 [height, width]; `num_classes` stands for no class."""
+    ids = np.where(semantic == codec.num_classes, codec.void, codec.encode(semantic, 1))
+    return ids.astype(np.int32)
 
 
 def _numbering(spec: datasets.DatasetSpec) -> entries.Numbering:

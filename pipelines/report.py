@@ -33,6 +33,7 @@ _EXAMPLES = (
 _PACKAGES = ('panpipe', 'tensorflow', 'keras', 'apache-beam', 'tensorflow-transform', 'kfp', 'numpy')
 _MEASURES = {'pq': 'PQ', 'sq': 'SQ', 'rq': 'RQ', 'iou': 'IoU'}
 _TILES = (('pq', 'all'), ('sq', 'all'), ('rq', 'all'), ('pq', 'things'), ('pq', 'stuff'))
+_EVALUATED = ('per_image', 'by_size', 'intervals')  # which the evaluation of train has not
 _GROUPS = ('worst', 'best', 'random')
 
 
@@ -129,7 +130,7 @@ def _write(arguments: argparse.Namespace) -> None:
 def _facts(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> dict[str, Any]:
     score = _read_json(arguments.score)
     shown = gallery.Gallery.open(arguments.ground_truth, arguments.split, arguments.predictions, spec)
-    evaluated = _read_json(arguments.evaluation) or _evaluate(shown)
+    evaluated = _read_evaluation(arguments.evaluation) if arguments.evaluation else _evaluate(shown)
     per_image = {image['image_id']: image for image in evaluated['per_image']}
     measure = 'pq' if any(image['pq'] is not None for image in per_image.values()) else 'miou'
     worth = {name: per_image.get(name, {}).get(measure) for name in shown.images}
@@ -240,10 +241,24 @@ def _read(path: pathlib.Path | None) -> str:
 
 
 def _read_json(path: pathlib.Path | None) -> dict[str, Any]:
+    text = _read(path) or '{}'
     try:
-        content: dict[str, Any] = json.loads(_read(path) or '{}')
+        content = json.loads(text)
     except ValueError as error:
         raise errors.InputError(f'{path} is not JSON ({error}); give a file that a job wrote') from error
+    if not isinstance(content, dict):
+        raise errors.InputError(f'{path} holds no JSON object; give a file that a job wrote')
+    return content
+
+
+def _read_evaluation(path: pathlib.Path) -> dict[str, Any]:
+    content = _read_json(path)
+    missing = [key for key in _EVALUATED if key not in content]
+    if missing:
+        raise errors.InputError(
+            f'--evaluation {path} lacks {", ".join(missing)}; give the file that `panpipe evaluate` wrote, '
+            'or leave it out'
+        )
     return content
 
 

@@ -11,8 +11,10 @@ import os
 import pathlib
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
+
+from apache_beam.io import filesystem
 
 from panpipe.pipelines.formats import maps, png
 
@@ -37,6 +39,7 @@ class Unfinished:
         except (OSError, ValueError):
             left = None
         if left == dict(job):
+            os.makedirs(unfinished.done, exist_ok=True)  # it goes first when a folder is finished
             number = len(os.listdir(unfinished.done))
             print(f'panpipe predict: {number} images are done already, in {path.parent}', file=sys.stderr)
             return unfinished
@@ -63,6 +66,13 @@ class Unfinished:
         paths = sorted(pathlib.Path(self.done).glob('*.json'))
         return [maps.Note(*json.loads(path.read_text())) for path in paths]
 
+    def drop_parts(self) -> None:
+        """Removes files that a worker had begun when it was stopped; none may be at work."""
+        for place, _, names in os.walk(self.folder):
+            for name in names:
+                if name.endswith(png.PARTIAL):
+                    os.remove(os.path.join(place, name))
+
     def finish(self, output: str) -> None:
         """Drops the notes, and lets the folder appear."""
         shutil.rmtree(self.done)
@@ -71,6 +81,12 @@ class Unfinished:
 
     def _path(self, name: str) -> str:
         return os.path.join(self.done, f'{name}.json')
+
+
+def stamp(found: Iterable[filesystem.FileMetadata]) -> str:
+    """Returns a digest of names, sizes and times of files, which changes when these are written anew."""
+    told = sorted((file.path, file.size_in_bytes, file.last_updated_in_seconds) for file in found)
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def fingerprint(folder: str) -> str:

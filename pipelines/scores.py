@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """How sure a model was of the things of one image, read back from its instance files."""
 
+import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from apache_beam.io import filesystems
 from pycocotools import mask as coco_mask
 
 from panpipe.model import errors
@@ -57,7 +60,16 @@ def _coco(folder: str, name: str) -> Iterator[tuple[np.ndarray, float]]:
     path = files.join(folder, instance_faults.DOCUMENT)
     if not files.exists(path):
         return
-    wanted = registry.FORMATS['coco'].image_id(name)
+    state = filesystems.FileSystems.last_updated(path), filesystems.FileSystems.checksum(path)
+    for entry in _detections(path, state).get(registry.FORMATS['coco'].image_id(name), ()):
+        yield coco_mask.decode(entry['segmentation']).astype(bool), float(entry['score'])
+
+
+@functools.lru_cache(maxsize=1)
+def _detections(path: str, state: tuple[float, str]) -> Mapping[Any, Sequence[Mapping[str, Any]]]:
+    """Reads the detections by image, once for all images; `state` tells a file that was written anew."""
+    del state
+    found: dict[Any, list[Mapping[str, Any]]] = {}
     for entry in json.loads(files.read(path)):
-        if entry['image_id'] == wanted:
-            yield coco_mask.decode(entry['segmentation']).astype(bool), float(entry['score'])
+        found.setdefault(entry['image_id'], []).append(entry)
+    return found

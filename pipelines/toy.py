@@ -30,7 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         ),
     )
     parser.add_argument('--dataset', required=True, choices=sorted(toy_files.WRITERS), help='whose layout')
-    parser.add_argument('--output', required=True, type=pathlib.Path, help='folder to write; must not exist')
+    parser.add_argument(
+        '--output', required=True, type=pathlib.Path, help='folder to write; must be empty if it exists'
+    )
     parser.add_argument('--images', type=int, default=24, help='training images; a third as many to validate')
     parser.add_argument('--height', type=int, default=256, help='of an image, in pixels')
     parser.add_argument('--width', type=int, default=512, help='of an image, in pixels')

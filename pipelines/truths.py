@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from panpipe.model import datasets, errors, labels, quality
+from panpipe.model import datasets, errors
 from panpipe.pipelines import evaluators
 from panpipe.pipelines.formats import png, segments
 
@@ -38,10 +38,14 @@ class Panoptic:
         try:
             return segments.classes(colors, entry['segments_info'], class_of, void)
         except KeyError as error:
-            raise errors.InputError(
-                f'{self.path}: image {entry["image_id"]} has the category {error}, which the data set lacks; '
-                'is it of another --format?'
-            ) from error
+            raise self.strange(entry, error) from error
+
+    def strange(self, entry: Mapping[str, Any], category: object) -> errors.InputError:
+        """Makes the error of an image with a category that the data set lacks."""
+        return errors.InputError(
+            f'{self.path}: image {entry["image_id"]} has the category {category}, which the data set lacks; '
+            'is it of another --format?'
+        )
 
 
 def read(path: pathlib.Path, folder: pathlib.Path) -> Panoptic:
@@ -140,27 +144,17 @@ def renumbered(
     return paths
 
 
-def confusion(
-    truth: Panoptic, prediction: Panoptic, pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
-) -> tuple[quality.ConfusionMatrix, tuple[str, ...]]:
-    """Counts pixels by class of the panoptic maps, and names the classes.
+def refuse_size(path: pathlib.Path | str, predicted: np.ndarray, true: np.ndarray) -> None:
+    """Refuses a predicted map [height, width] of another size than the ground truth.
 
-    Crowd counts as its class. Predicted void is a missed pixel.
+    Raises:
+      errors.InputError: it is.
     """
-    categories = truth.content['categories']
-    class_of = {category['id']: index for index, category in enumerate(categories)}
-    void = len(categories)
-    spec = labels.LabelSpec(num_classes=void, thing_ids=(), label_divisor=1, ignore_label=void)
-    total = quality.ConfusionMatrix.zero(spec)
-    for truth_entry, predicted_entry in pairs:
-        maps = truth.classes(truth_entry, class_of, void), prediction.classes(predicted_entry, class_of, void)
-        if maps[0].shape != maps[1].shape:
-            raise errors.InputError(
-                f'{prediction.folder / predicted_entry["file_name"]} is {maps[1].shape} (height, width), '
-                f'the ground truth {maps[0].shape}; predict at the size of the image'
-            )
-        total += quality.ConfusionMatrix.from_maps(*maps, spec)
-    return total, tuple(category['name'] for category in categories)
+    if predicted.shape != true.shape:
+        raise errors.InputError(
+            f'{path} is {predicted.shape} (height, width), the ground truth {true.shape}; predict at the '
+            'size of the image'
+        )
 
 
 def _with_label_ids(truth: Panoptic, scratch: pathlib.Path) -> Panoptic:

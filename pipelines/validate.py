@@ -174,7 +174,7 @@ def _semantic(
 ) -> list[faults.Fault]:
     def look(name: str) -> tuple[str, set[int], list[faults.Fault]]:
         where = os.path.join('semantic', f'{name}.png')
-        return where, *png_faults.semantic(os.path.join(folder, where), where, sizes.get(name))
+        return where, *png_faults.semantic(os.path.join(folder, where), where, sizes.get(name), spec)
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         looked = list(pool.map(look, dict.fromkeys(names)))

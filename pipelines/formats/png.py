@@ -12,6 +12,7 @@ from PIL import Image
 
 from panpipe.model import errors
 
+PARTIAL = '.partial'  # ends the names of files that are not whole yet
 _SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _GREY, _RGB = 0, 2
 # Of ISA-L, which at this level makes of label maps what zlib does at its third, in a tenth of the time.
@@ -90,7 +91,7 @@ def write_whole(path: str, content: bytes) -> None:
 
     A worker may be stopped at any moment, or do an image twice.
     """
-    aside = f'{path}.{os.getpid()}.partial'
+    aside = f'{path}.{os.getpid()}{PARTIAL}'
     with open(aside, 'wb') as file:
         file.write(content)
     os.replace(aside, path)

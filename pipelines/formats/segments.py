@@ -13,6 +13,8 @@ from panpipe.model import datasets, labels, masks
 
 # Odd, so that multiplying by it modulo 2^24 gives every segment a colour of its own; these lie far apart.
 _COLOR_STEP = 0x9E3779
+# Pillow's modes of what `official` makes, 8 bits and 16.
+CLASS_MODES = ('L', 'I;16', 'I')
 _ROWS = 32  # are looked up at once
 
 
@@ -50,8 +52,13 @@ def encode(
 
 def official(semantic: np.ndarray, spec: datasets.DatasetSpec) -> np.ndarray:
     """Turns class ids into official ids, both integer [height, width]; the result is uint8 if they fit."""
-    table = spec.to_official()
-    return _look_up(table.astype(np.uint8 if table.max() < 256 else np.uint16), semantic)
+    dtype = np.uint8 if fits_byte(spec) else np.uint16
+    return _look_up(spec.to_official().astype(dtype), semantic)
+
+
+def fits_byte(spec: datasets.DatasetSpec) -> bool:
+    """Says whether all official ids are below 256."""
+    return bool(spec.to_official().max() < 256)
 
 
 def _look_up(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
@@ -88,12 +95,21 @@ def classes(
     Returns:
       int32 [height, width].
     """
-    pixels = ids(colors)
-    table = np.full(pixels.max(initial=0) + 1, void, np.int32)
-    for segment in found:
-        if segment['id'] < len(table):
-            table[segment['id']] = class_of[segment['category_id']]
-    return table[pixels]
+    numbers = {0: void, **{segment['id']: class_of[segment['category_id']] for segment in found}}
+    index, is_known = find(ids(colors), list(numbers))
+    return np.where(is_known, np.array(list(numbers.values()), np.int32)[index], np.int32(void))
+
+
+def find(pixels: np.ndarray, known: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Finds each pixel's segment in a list of ids, none empty: its first place there, and whether it has one.
+
+    Sorting a few ids and searching is much faster than sorting pixels, or than a table of all colours.
+    """
+    values = np.array(known)
+    order = np.argsort(values, kind='stable')
+    place = np.searchsorted(values[order], pixels)
+    index = order[np.minimum(place, len(values) - 1)]
+    return index, values[index] == pixels
 
 
 def annotation(image_id: str | int, file_name: str, found: Sequence[labels.Segment]) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from panpipe.model import datasets, errors, labels
+from panpipe.model import datasets, errors, labels, masks
 from panpipe.model.inputs import records
+from panpipe.pipelines.formats import segments as formats_segments
 from panpipe.pipelines.sources import files, images
 
 # Cityscapes writes an instance as label id * 1000 + number, in 16 bits.
@@ -78,17 +79,12 @@ class PanopticPng:
         Raises:
           errors.InputError: the PNG is damaged, or disagrees with the segments.
         """
-        channels = images.pixels(files.read(self.path), ('RGB',), self.path).astype(np.int32)
-        colors = channels[..., 0] + 256 * channels[..., 1] + 65536 * channels[..., 2]
-        # Sorting a few segments and searching is much faster than np.unique over the pixels.
-        known = np.array([0, *(segment.id for segment in self.segments)], np.int32)
-        order = np.argsort(known)
-        place = np.searchsorted(known[order], colors)
-        index = order[np.minimum(place, len(known) - 1)]
-        strange = known[index] != colors
-        if strange.any():
+        colors = formats_segments.ids(images.pixels(files.read(self.path), ('RGB',), self.path))
+        known = [0, *(segment.id for segment in self.segments)]
+        index, is_known = formats_segments.find(colors, known)
+        if not is_known.all():
             raise errors.InputError(
-                f'{self.path}: its pixels name segment {colors[strange][0]}, which the JSON file '
+                f'{self.path}: its pixels name segment {colors[~is_known][0]}, which the JSON file '
                 'does not list; both must come from the same release'
             )
         if self.has_areas:
@@ -124,17 +120,17 @@ class InstanceIds:
           errors.InputError: the PNG is damaged.
         """
         ids = _read_ids(self.path, ('I;16', 'I', 'L'))
-        segments = [self._segment(number, area) for number, area in _areas(ids).items()]
+        segments = [self._segment(number) for number in masks.present(ids)]
         known = [segment for segment in segments if segment.category_id in self.numbering.class_ids]
         table = np.full(_ID_LIMIT, self.numbering.codec.void, np.int32)
         table[[segment.id for segment in known]] = self.numbering.panoptic_ids(known, self.path)
         return table.take(ids)
 
-    def _segment(self, number: int, area: int) -> labels.Segment:
+    def _segment(self, number: int) -> labels.Segment:
         is_single = number >= _INSTANCE_BASE
         label_id = number // _INSTANCE_BASE if is_single else number
         is_thing = self.numbering.class_ids.get(label_id) in self.numbering.codec.thing_ids
-        return labels.Segment(number, label_id, area, is_thing and not is_single)
+        return labels.Segment(number, label_id, 0, is_thing and not is_single)  # no one asks for its area
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,15 +172,6 @@ def _read_ids(path: str, modes: tuple[str, ...]) -> np.ndarray:
     if ids.max(initial=0) >= _ID_LIMIT or ids.min(initial=0) < 0:
         raise errors.InputError(f'{path} holds ids outside 0 .. {_ID_LIMIT - 1}; fetch it again')
     return ids
-
-
-def _areas(ids: np.ndarray) -> dict[int, int]:
-    """Counts the pixels of each id, ascending, from runs of equal ones, which are few."""
-    flat = ids.ravel()
-    starts = np.flatnonzero(np.append(True, flat[1:] != flat[:-1]))
-    numbers, index = np.unique(flat[starts], return_inverse=True)
-    areas = np.bincount(index, np.diff(starts, append=flat.size))
-    return dict(zip(numbers.tolist(), areas.astype(int).tolist(), strict=True))
 
 
 @dataclasses.dataclass(frozen=True)

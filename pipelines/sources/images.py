@@ -18,6 +18,7 @@ _UPRIGHT = (0, 1)
 # A multi-picture JPEG starts with an ordinary one.
 _KNOWN_AS = {'JPEG': 'jpeg', 'MPO': 'jpeg', 'PNG': 'png'}
 _JPEG_QUALITY = 95
+_DEPTH = 8  # place of the bits a channel in the first chunk of a PNG, its header
 _PNG_START = b'\x89PNG\r\n\x1a\n'
 # Where a PNG can say that it is to be turned: in a chunk of its own, or in text under one of these names.
 _PNG_EXIF = b'eXIf'
@@ -40,6 +41,9 @@ def upright_rgb(encoded: bytes, image_format: str, where: str) -> tuple[bytes, i
       errors.InputError: the file is no image, is damaged, or has more than 8 bits a channel.
     """
     image, chunks = _open(encoded, where, with_pixels=False)
+    # Pillow cuts 16 bits a channel down to 8, and calls what is left RGB.
+    if chunks and chunks[0][1][_DEPTH] > 8:
+        raise errors.InputError(f'{where} has {chunks[0][1][_DEPTH]} bits a channel; convert it to 8')
     if image.mode[0] in 'IF':
         raise errors.InputError(f'{where} has {image.mode} pixels; convert it to 8 bits a channel')
     is_declared = _KNOWN_AS.get(image.format or '') == image_format

@@ -17,8 +17,8 @@ import synthetic
 from panpipe.custom_ops import library
 from panpipe.model import datasets, errors
 from panpipe.model.inputs import records
-from panpipe.pipelines import inference, predict, resumption, sources
-from panpipe.pipelines.formats import maps, segments
+from panpipe.pipelines import inference, predict, resumption, sources, validate
+from panpipe.pipelines.formats import maps, png, segments
 
 SPECS = {spec.layout: spec for spec in datasets.SPECS.values()}
 STUFF = {'cityscapes': 2, 'coco': 100}
@@ -149,6 +149,9 @@ def test_records(models, photos, tmp_path):
     patterns = f'{tmp_path}/val-0*, {tmp_path}/val-1*'
     assert _run(models['coco'], patterns, tmp_path / 'out') == 0
     _assert_predicted(tmp_path / 'out', images, 'coco')
+    assert _run(models['coco'], tmp_path / 'val-1', tmp_path / 'one') == 0
+    last = list(images)[2]
+    _assert_predicted(tmp_path / 'one', {last: images[last]}, 'coco')
 
 
 def test_beam_equals_the_bare_model(models, photos):
@@ -269,6 +272,76 @@ def test_archives_hold_every_file_once(models, photos, tmp_path, layout, names):
         assert sum(name.startswith('panoptic_test_panpipe_results/') for name in panoptic) == 3
 
 
+def _die(program, arguments, folder):
+    """Runs a program that kills itself while it predicts into `folder/out`."""
+    done = subprocess.run([sys.executable, '-c', program, *arguments], capture_output=True)
+    assert done.returncode == -signal.SIGKILL
+    assert not (folder / 'out').exists()
+
+
+def _files(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob('*')
+        if path.is_file() and path.suffix != '.zip'  # which knows times
+    }
+
+
+@pytest.mark.parametrize(
+    'last_words',
+    [
+        # With a PNG that is half written aside.
+        'png.os.replace = lambda *at: die() if at[1].endswith(".png") else os.replace(*at)\n',
+        'archives.zipfile.ZipFile.write = lambda *_: die()\n',
+        'resumption.os.remove = lambda path: die()\n',  # as it finishes, without notes
+    ],
+    ids=['writing', 'zipping', 'finishing'],
+)
+def test_a_run_that_was_killed_anywhere_ends_as_if_it_had_not(models, photos, tmp_path, last_words, capsys):
+    arguments = [*_arguments(models['cityscapes'], photos, tmp_path / 'out'), '--zip']
+    program = (
+        'import os, sys, types\n'
+        'from panpipe.pipelines import archives, predict, resumption\n'
+        'from panpipe.pipelines.formats import png\n'
+        'def die(): os.kill(os.getpid(), 9)\n'
+        # Of these modules alone.
+        'png.os = types.SimpleNamespace(**vars(os))\n'
+        'resumption.os = types.SimpleNamespace(**vars(os))\n'
+    )
+    _die(f'{program}{last_words}predict.main(sys.argv[1:])\n', arguments, tmp_path)
+    shutil.copytree(tmp_path / 'out.partial', tmp_path / 'bare.partial')
+    assert predict.main(arguments) == 0
+    assert 'images are done already' in capsys.readouterr().err
+    assert _run(models['cityscapes'], photos, tmp_path / 'other', '--zip') == 0
+    assert _files(tmp_path / 'out') == _files(tmp_path / 'other')
+    assert len(list((tmp_path / 'out' / 'archives').iterdir())) == 3
+    assert validate.main(['--format', 'cityscapes', '--predictions', str(tmp_path / 'out')]) == 0
+    assert _run(models['cityscapes'], photos, tmp_path / 'bare') == 0
+    assert _files(tmp_path / 'bare') == _files(tmp_path / 'other')
+    assert not (tmp_path / 'bare' / 'archives').exists()
+
+
+def test_images_that_were_written_anew_are_predicted_anew(models, tmp_path, monkeypatch, capsys):
+    def write(value):
+        image = np.full((8, 9, 3), value, np.uint8)
+        with tf.io.TFRecordWriter(str(tmp_path / 'val.tfrecord')) as writer:
+            writer.write(records.serialize(records.Record('1', png.encode(image), 'png', 8, 9)))
+        return image
+
+    def stop(*_):
+        raise errors.JobError('stopped')
+
+    arguments = _arguments(models['coco'], tmp_path / 'va*', tmp_path / 'out')
+    write(0)
+    with monkeypatch.context() as context:
+        context.setattr(resumption.Unfinished, 'finish', stop)
+        assert predict.main(arguments) == 1
+    image = write(255)
+    assert predict.main(arguments) == 0
+    assert 'starts anew' in capsys.readouterr().err
+    _assert_predicted(tmp_path / 'out', {'1': image}, 'coco')
+
+
 def test_a_killed_run_goes_on_and_predicts_no_image_again(models, photos, tmp_path, capsys):
     arguments = _arguments(models['coco'], photos, tmp_path / 'out')
     program = (
@@ -281,9 +354,7 @@ def test_a_killed_run_goes_on_and_predicts_no_image_again(models, photos, tmp_pa
         'resumption.Unfinished.note = last_words\n'
         'predict.main(sys.argv[1:])\n'
     )
-    done = subprocess.run([sys.executable, '-c', program, *arguments], capture_output=True)
-    assert done.returncode == -signal.SIGKILL
-    assert not (tmp_path / 'out').exists()
+    _die(program, arguments, tmp_path)
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / 'out.partial').rglob('panoptic/*.png')}
     assert len(times) == 2
     assert predict.main(arguments) == 0

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
+import base64
+import io
 import json
 import pathlib
 import re
 
 import numpy as np
 import pytest
+from PIL import Image
 from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.summary.writer import event_file_writer
 from tensorboard.util import tensor_util
@@ -12,6 +15,7 @@ from tensorboard.util import tensor_util
 import synthetic
 from panpipe.model import datasets, rundir
 from panpipe.pipelines import curves, evaluate, gallery, report, sources
+from panpipe.pipelines.sources import entries
 
 DATASETS = ('cityscapes_panoptic', 'coco_panoptic')
 SCORE = {
@@ -22,6 +26,7 @@ SCORE = {
     'miou': 71.5,
     'per_class': {'road': {'pq': 91.5, 'iou': None}},
 }
+LIST, TRAINED = 'list.json', 'evaluation.json'  # the latter of train
 
 STATISTICS = {
     'images': 6,
@@ -144,11 +149,16 @@ def test_pictures_alone_make_a_page(scene):
     [
         (['--split', 'test2'], 'test2'),
         (['--predictions', 'nowhere'], 'nowhere/panoptic.json'),
-        (['--score', 'absent.json'], 'cannot read absent.json'),
+        (['--score', 'absent.json'], 'error: cannot read absent.json: No such file or directory'),
+        (['--score', LIST], 'no JSON object'),
+        (['--evaluation', TRAINED], 'lacks per_image, by_size, intervals; give the file that'),
         (['--pictures', '-1'], '--pictures is -1'),
     ],
 )
-def test_mistakes_are_one_line_and_status_2(scene, more, words, capsys):
+def test_mistakes_are_one_line_and_status_2(scene, more, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / LIST).write_text('[]')
+    (tmp_path / TRAINED).write_text(json.dumps(SCORE))
     assert _run(scene, *more) == 2
     error = capsys.readouterr().err
     assert words in error
@@ -182,6 +192,24 @@ def test_class_ids_alone_make_a_page(tmp_path):
     page = (tmp_path / 'report.html').read_text()
     assert 'mIoU<b>100.0</b>' in page
     assert 'PQ<b>' not in page
+
+
+def test_right_classes_without_instances_are_no_errors(tmp_path, monkeypatch):
+    spec = datasets.SPECS['coco_panoptic']
+    root = synthetic.toy(tmp_path, spec.name, images=6)
+    source = sources.module(spec)
+    named = {entry.image_id: source.load(entry).panoptic for entry in source.list_images(root, 'val', spec)}
+    synthetic.write_predictions(tmp_path / 'predictions', named, spec, has_instances=False)
+    shown = gallery.Gallery.open(root, 'val', tmp_path / 'predictions', spec)
+    read, times = entries.PanopticPng.read, []
+    monkeypatch.setattr(entries.PanopticPng, 'read', lambda png: times.append(png.path) or read(png))
+    for name, panoptic in named.items():
+        cars = panoptic[panoptic // spec.labels.label_divisor == 3]
+        assert len(np.unique(cars)) > 1
+        card = shown.card(name, 'best', None)
+        picture = Image.open(io.BytesIO(base64.b64decode(card.layers['errors'].partition(',')[2])))
+        assert np.ptp(np.asarray(picture.convert('RGB'), np.int32), axis=2).max() < 8  # grey
+    assert len(times) == len(named)
 
 
 def test_an_evaluation_that_was_made_before_says_the_same(scene, tmp_path):

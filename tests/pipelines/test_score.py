@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our metrics equal the official evaluators, which the score job runs on real files."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from PIL import Image
 import shared
 import synthetic
 from panpipe.model import datasets, errors, quality
-from panpipe.pipelines import evaluators, own_score, score, sources
+from panpipe.pipelines import evaluators, own_score, predictions, score, sources, validate
 from panpipe.pipelines.formats import registry
 
 CITYSCAPES, COCO = (datasets.SPECS[name] for name in ('cityscapes_panoptic', 'coco_panoptic'))
@@ -146,6 +147,16 @@ def test_coco_equals_the_official_evaluator_on_real_images(tmp_path):
     assert found['evaluator'].startswith('hotcoco 1.3.0')
 
 
+@pytest.mark.parametrize('spec', [CITYSCAPES, COCO], ids=lambda spec: spec.name)
+def test_relative_paths(tmp_path, monkeypatch, spec):
+    raw = synthetic.toy(tmp_path, spec.name, images=6)
+    pairs = _predict_split(tmp_path, raw, spec, 6)
+    monkeypatch.chdir(tmp_path)
+    arguments = ['--predictions', 'predictions', '--ground_truth', raw.name, '--output', 'out/score.json']
+    assert score.main(['--format', registry.of(spec), *arguments]) == 0
+    _assert_equal(json.loads((tmp_path / 'out' / 'score.json').read_text()), pairs, spec)
+
+
 def test_coco_layout_with_names_instead_of_numbers(tmp_path):
     raw = synthetic.toy(tmp_path / 'raw', 'coco_panoptic', images=6)
     pairs = _predict_split(tmp_path, raw, COCO, 4)
@@ -224,6 +235,30 @@ def test_label_ids_alone_have_miou_alone(tmp_path, capsys, spec):
     assert 'PQ' in capsys.readouterr().out
 
 
+def test_class_ids_of_16_bits_are_read_back(tmp_path):
+    raw = synthetic.toy(tmp_path / 'raw', 'coco_panoptic', images=6)
+    path = raw / 'annotations' / 'panoptic_val2017.json'
+    content = json.loads(path.read_text())
+    for entry in content['categories']:
+        entry['id'] += 1000
+    for segment in (s for entry in content['annotations'] for s in entry['segments_info']):
+        segment['category_id'] += 1000
+    path.write_text(json.dumps(content))
+    categories = [dataclasses.replace(c, official_id=c.official_id + 1000) for c in COCO.categories]
+    spec = dataclasses.replace(COCO, categories=tuple(categories))
+    module = sources.module(spec)
+    truths = {entry.image_id: module.load(entry).panoptic for entry in module.list_images(raw, 'val', spec)}
+    folder = tmp_path / 'predictions'
+    synthetic.write_predictions(folder, truths, spec, has_instances=False)
+    assert _score(tmp_path, 'coco', raw)['miou'] == 100
+    assert validate.check(str(folder), spec, None)[0] == []
+    found = predictions.read(str(folder), spec)
+    for name, truth in truths.items():
+        is_class = truth != spec.labels.void
+        classes = found.semantic(name, None)
+        np.testing.assert_array_equal(classes[is_class], spec.labels.decode(truth)[0][is_class])
+
+
 def test_a_second_crowd_of_a_class_is_told(tmp_path, capsys):
     raw = synthetic.toy(tmp_path / 'raw', 'coco_panoptic', images=6)
     _predict_split(tmp_path, raw, COCO, 4)
@@ -236,6 +271,23 @@ def test_a_second_crowd_of_a_class_is_told(tmp_path, capsys):
     found = _score(tmp_path, 'coco', raw)
     assert found['ambiguous_images'] == [content['annotations'][0]['image_id']]
     assert 'sees the last alone' in capsys.readouterr().out
+
+
+def test_a_second_crowd_of_a_class_excuses_no_miou(tmp_path, monkeypatch, capsys):
+    raw = synthetic.toy(tmp_path / 'raw', images=6)
+    _predict_split(tmp_path, raw, CITYSCAPES, 4)
+    path = raw / 'gtFine' / 'cityscapes_panoptic_val.json'
+    content = json.loads(path.read_text())
+    for segment in content['annotations'][0]['segments_info'][:2]:
+        segment.update(iscrowd=1, category_id=26)
+    path.write_text(json.dumps(content))
+    own = own_score.panoptic
+    monkeypatch.setattr(own_score, 'panoptic', lambda *given: {**own(*given), 'pq': {'all': 1.0}})
+    assert len(_score(tmp_path, 'cityscapes', raw)['ambiguous_images']) == 1
+    monkeypatch.setattr(own_score, 'miou', lambda *_: 1.0)
+    arguments = ['--predictions', str(tmp_path / 'predictions'), '--ground_truth', str(raw)]
+    assert score.main(['--format', 'cityscapes', *arguments]) == 1
+    assert "panpipe's own miou differs" in capsys.readouterr().err
 
 
 def test_own_numbers_that_differ_fail(tmp_path, monkeypatch, capsys):
@@ -264,12 +316,37 @@ def _cut_png(folder):
     path.write_bytes(path.read_bytes()[:100])
 
 
+def _crop_png(folder):
+    path = next((folder / 'panoptic').iterdir())
+    Image.fromarray(np.array(Image.open(path))[1:]).save(path)
+
+
+def _spoil_category(folder):
+    content = json.loads((folder / 'panoptic.json').read_text())
+    content['annotations'][0]['segments_info'][0]['category_id'] = 999
+    (folder / 'panoptic.json').write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ('spoil', 'words'), [(_crop_png, 'the ground truth (64, 128)'), (_spoil_category, 'has the category 999')]
+)
+def test_mistakes_in_predictions_of_cityscapes(tmp_path, capsys, spoil, words):
+    raw = synthetic.toy(tmp_path / 'raw', images=6)
+    _predict_split(tmp_path, raw, CITYSCAPES, 4)
+    spoil(tmp_path / 'predictions')
+    arguments = ['--predictions', str(tmp_path / 'predictions'), '--ground_truth', str(raw)]
+    assert score.main(['--format', 'cityscapes', *arguments]) == 2
+    assert words in capsys.readouterr().err.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ('spoil', 'more', 'words'),
     [
         (_drop_annotation, [], 'lacks 1 of 2 images'),
         (_drop_png, [], 'predicted PNGs are missing'),
         (_cut_png, [], 'cannot be decoded'),
+        (_crop_png, [], '.png is (63, 128) (height, width), the ground truth (64, 128)'),
+        (_spoil_category, [], 'has the category 999, which the data set lacks'),
         (lambda folder: (folder / 'panoptic.json').write_text('{}'), [], 'not a panoptic JSON'),
         (lambda folder: (folder / 'panoptic.json').unlink(), [], 'cannot read'),
         (lambda folder: None, ['--split', 'test'], 'check --ground_truth and --split'),

@@ -10,6 +10,7 @@ import synthetic
 from panpipe.model import datasets, errors
 from panpipe.pipelines import predictions, scores
 from panpipe.pipelines.formats import png
+from panpipe.pipelines.sources import files
 
 CITYSCAPES, COCO = (datasets.SPECS[f'{name}_panoptic'] for name in ('cityscapes', 'coco'))
 BOTH = pytest.mark.parametrize('spec', [CITYSCAPES, COCO], ids=lambda spec: spec.layout)
@@ -53,6 +54,17 @@ def test_scores_of_other_images_are_left_aside(tmp_path):
     path = folder / 'instances.json'
     content = json.loads(path.read_text())
     path.write_text(json.dumps([{**content[0], 'image_id': 8}, *content[1:]]))
+    assert len(_read(folder, COCO)[0]) == len(places) - 1
+
+
+def test_detections_are_read_once_for_all_images_until_they_are_written_anew(tmp_path, monkeypatch):
+    folder, places = _written(tmp_path, COCO)
+    path, times, read = folder / 'instances.json', [], files.read
+    monkeypatch.setattr(files, 'read', lambda place: times.append(place) or read(place))
+    for _ in range(3):
+        assert len(_read(folder, COCO)[0]) == len(places)
+    assert times.count(str(path)) == 1
+    path.write_text(json.dumps(json.loads(path.read_text())[1:]))
     assert len(_read(folder, COCO)[0]) == len(places) - 1
 
 

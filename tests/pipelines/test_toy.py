@@ -122,6 +122,15 @@ def test_nothing_is_overwritten(tmp_path, capsys):
     assert [path.name for path in tmp_path.rglob('*')] == ['toy', 'thesis.txt']
 
 
+def test_an_empty_folder_is_taken(tmp_path, capsys):
+    arguments = ['--dataset', 'coco_panoptic', '--images', '1', '--height', '32', '--width', '32']
+    assert toy.main([*arguments, '--output', str(tmp_path)]) == 0
+    assert (tmp_path / 'train2017').is_dir()
+    with pytest.raises(SystemExit):
+        toy.main(['--help'])
+    assert 'must be empty if it exists' in ' '.join(capsys.readouterr().out.split())
+
+
 def test_output_is_whole_or_absent(tmp_path, monkeypatch):
     def fail(generator, height, width):
         raise KeyboardInterrupt

@@ -376,7 +376,10 @@ def test_label_ids_that_might_be_train_ids_pass():
     spec = SPECS['cityscapes']
     assert png_faults.label_ids({'a': {7, 8, 11}, 'b': {0, 17}}, spec) == []
     assert png_faults.label_ids({'a': {7, 8, 33}, 'b': {1, 4}}, spec) == []
-    assert len(png_faults.label_ids({'a': {7, 8}, 'b': {0, 255}}, spec)) == 1
+    (fault,) = png_faults.label_ids({'a': {7, 8}, 'b': {0, 255}}, spec)
+    assert '(7 road … 33 bicycle)' in str(fault)
+    (fault,) = png_faults.label_ids({'a': {12, 1}}, SPECS['coco'])
+    assert '(1 person … 200 rug-merged)' in str(fault)
 
 
 def test_ten_faults_are_told_and_all_counted(folders, capsys):

@@ -45,6 +45,18 @@ def test_classes_come_back(seed):
     np.testing.assert_array_equal(classes, panoptic // spec.labels.label_divisor)
 
 
+SMALL_IDS = st.integers(0, 5) | st.sampled_from([256, 65536, 2**24 - 1])
+
+
+@hypothesis.given(st.lists(SMALL_IDS, min_size=1), st.lists(st.tuples(SMALL_IDS, st.integers(1, 3))))
+def test_classes_are_looked_up_segment_by_segment(pixels, listed):
+    colors = segments.color(np.array([pixels]))
+    found = [{'id': number, 'category_id': category} for number, category in listed]
+    classes = segments.classes(colors, found, {1: 10, 2: 20, 3: 30}, void=7)
+    assert classes.dtype == np.int32
+    assert classes.tolist() == [[{i: 10 * category for i, category in listed}.get(p, 7) for p in pixels]]
+
+
 @hypothesis.given(st.integers(0, 2**24 - 1))
 def test_a_color_is_the_number_of_a_segment(number):
     red, green, blue = segments.color(np.array([[number]]))[0, 0].tolist()

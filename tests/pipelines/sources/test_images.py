@@ -58,11 +58,24 @@ def test_a_png_that_is_called_jpg_becomes_one():
     assert Image.open(io.BytesIO(encoded)).format == 'JPEG'
 
 
+def _encoded_in_16_bits(colors):
+    kind = {1: 0, 3: 2}[colors]  # grey, RGB
+    rows = np.zeros((17, 1 + 23 * colors * 2), np.uint8)  # each after the number of its filter
+    chunks = {
+        b'IHDR': struct.pack('>IIBBBBB', 23, 17, 16, kind, 0, 0, 0),
+        b'IDAT': zlib.compress(rows.tobytes()),
+        b'IEND': b'',
+    }
+    return b'\x89PNG\r\n\x1a\n' + b''.join(
+        struct.pack('>I', len(content)) + name + content + struct.pack('>I', zlib.crc32(name + content))
+        for name, content in chunks.items()
+    )
+
+
 def test_what_cannot_be_used_is_told():
-    buffer = io.BytesIO()
-    Image.fromarray(PIXELS[..., 0].astype(np.uint16)).save(buffer, 'png')
-    with pytest.raises(errors.InputError, match=r'a\.png has I;16 pixels; convert it to 8 bits a channel'):
-        images.upright_rgb(buffer.getvalue(), 'png', 'a.png')
+    for colors in (1, 3):
+        with pytest.raises(errors.InputError, match=r'a\.png has 16 bits a channel; convert it to 8$'):
+            images.upright_rgb(_encoded_in_16_bits(colors), 'png', 'a.png')
     with pytest.raises(errors.InputError, match=r'a\.png cannot be decoded \(not an image\)'):
         images.upright_rgb(b'<html>', 'png', 'a.png')
     for length in (20, 300, len(_encoded()) - 20):
