@@ -18,7 +18,6 @@ import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from rich import console, table
@@ -75,7 +74,8 @@ def _run(arguments: argparse.Namespace) -> None:
     experiment = config.load(arguments.config, arguments.set)
     _check(experiment)
     samples = pipeline.evaluation_samples(experiment).take(experiment.evaluator_options.eval_steps)
-    network = _restored(experiment, arguments.checkpoint)
+    network = build.network(experiment)
+    checkpoint = averages.restore_whole(network, arguments.checkpoint)
     total = _count(experiment)
     with progress.bar('oracles', total) as advance:
         counted = judge(
@@ -89,7 +89,7 @@ def _run(arguments: argparse.Namespace) -> None:
     facts = {
         'evaluator': f'panpipe {importlib.metadata.version("panpipe")}',
         'dataset': experiment.eval_dataset_options.dataset,
-        'step': checkpoints.global_step(arguments.checkpoint),
+        'step': checkpoints.global_step(checkpoint),
         'num_images': total,
     }
     found = figures(counted)
@@ -216,18 +216,6 @@ def _check(experiment: config.Experiment) -> None:
             'eval_dataset_options.decode_groundtruth_label is false, but oracles know the ground truth; '
             'set it to true and name an annotated split'
         )
-
-
-def _restored(experiment: config.Experiment, checkpoint: str) -> keras.Model:
-    network = build.network(experiment)
-    report = checkpoints.restore(network, checkpoint)
-    if report.missing:
-        raise errors.InputError(
-            f'{checkpoint} lacks {len(report.missing)} variables of this configuration, the first is '
-            f'{report.missing[0]}; is it the checkpoint of another --config?'
-        )
-    averages.load(network, checkpoint)
-    return network
 
 
 def _count(experiment: config.Experiment) -> int:

@@ -172,9 +172,8 @@ _MODES: dict[str, Callable[[config.Experiment, rundir.RunDirectory], None]] = {
 def _evaluate_checkpoint(
     experiment: config.Experiment, directory: rundir.RunDirectory, network: keras.Model, path: str
 ) -> None:
-    checkpoints.restore(network, path)
-    averages.load(network, path)
-    _evaluate(experiment, directory, network, checkpoints.global_step(path))
+    checkpoint = averages.restore_whole(network, path)
+    _evaluate(experiment, directory, network, checkpoints.global_step(checkpoint))
 
 
 def _evaluate(

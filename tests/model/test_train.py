@@ -150,6 +150,18 @@ def test_evaluation_needs_a_checkpoint(pattern, tmp_path, capsys):
     )
 
 
+@pytest.mark.parametrize('mode', ['eval', 'continuous_eval'])
+def test_evaluation_needs_a_whole_network(pattern, tmp_path, capsys, mode):
+    """Not the encoder alone, beside which all weights would be random."""
+    folder = tmp_path / 'toy_cityscapes'
+    encoder = checkpoints.tree(build.network(experiments.load('unused')))['encoder']
+    tf.train.CheckpointManager(tf.train.Checkpoint(encoder=encoder), str(folder), 1).save()
+    timeout = 'evaluator_options.continuous_eval_timeout=1'
+    assert train.main(_arguments(pattern, tmp_path, mode, timeout)) == 2
+    assert 'or of an encoder alone?' in capsys.readouterr().err
+    assert not (folder / 'evaluation.json').exists()
+
+
 def test_a_gpu_that_is_not_there_is_an_error(pattern, tmp_path, capsys):
     if tf.config.list_physical_devices('GPU'):
         pytest.skip('this machine has a GPU')

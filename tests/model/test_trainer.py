@@ -83,6 +83,23 @@ def test_a_checkpoint_without_averages_lends_none(tmp_path):
         np.testing.assert_array_equal(value, before[name])
 
 
+def test_weights_and_averages_are_of_one_checkpoint(tmp_path, monkeypatch):
+    """A training may save the next one while its folder is read."""
+    trained = small.make(momentum=0.5)
+    manager = tf.train.CheckpointManager(trained.checkpoint(), str(tmp_path), 2)
+    prefixes = [manager.save()]
+    with trained.average.applied():
+        expected = _values(trained)
+    trained.step(*small.batch())
+    prefixes.append(manager.save())
+    newest = iter(prefixes)
+    monkeypatch.setattr(tf.train, 'latest_checkpoint', lambda folder: next(newest))
+    other = small.make()
+    assert averages.restore_whole(other.network, tmp_path) == prefixes[0]
+    for name, value in _values(other).items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+
+
 def test_a_checkpoint_of_other_options_is_refused(tmp_path):
     path = small.make().checkpoint().save(str(tmp_path / 'ckpt'))
     with pytest.raises(training.errors.InputError, match='set another experiment_name'):
