@@ -87,9 +87,34 @@ def test_first_step_equals_the_reference(monkeypatch):
     np.testing.assert_allclose([norms[n] for n in large], [expected[n] for n in large], rtol=0.05)
 
 
-def test_resumed_training_equals_uninterrupted(pattern, tmp_path):
+def test_averages_begin_with_the_initial_checkpoint(pattern, tmp_path):
+    weights = build.network(experiments.load('unused'))
+    path = tf.train.Checkpoint(**checkpoints.tree(weights)).save(str(tmp_path / 'initial'))
+    fields = (
+        f'model_options.initial_checkpoint={path}',
+        'trainer_options.solver_options.ema_momentum=0.9',
+    )
+    experiment = experiments.load(pattern, 2, *fields)
+    run = training.Training(experiment, rundir.RunDirectory(str(tmp_path), 'run'))
+    with run.evaluated():
+        for value, expected in zip(run.network.weights, weights.weights, strict=True):
+            np.testing.assert_array_equal(value, expected, err_msg=expected.path)
+
+
+@pytest.mark.parametrize(
+    'fields',
+    [
+        (),
+        (
+            'trainer_options.solver_options.ema_momentum=0.9',
+            'trainer_options.solver_options.use_gradient_clipping=true',
+            'trainer_options.loss_options.center_loss=',
+        ),
+    ],
+)
+def test_resumed_training_equals_uninterrupted(pattern, tmp_path, fields):
     """What goes on from the checkpoint of step 2 ends, at step 4, at the very same weights."""
-    experiment = experiments.load(pattern, 4)
+    experiment = experiments.load(pattern, 4, *fields)
     whole = training.Training(experiment, rundir.RunDirectory(str(tmp_path / 'whole'), 'run'))
     whole.until(4)
     (tmp_path / 'parts/run').mkdir(parents=True)
@@ -101,6 +126,9 @@ def test_resumed_training_equals_uninterrupted(pattern, tmp_path):
     resumed.until(4)
     for value, expected in zip(resumed.network.weights, whole.network.weights, strict=True):
         np.testing.assert_array_equal(value, expected, err_msg=expected.path)
+    with whole.evaluated(), resumed.evaluated():
+        for value, expected in zip(resumed.network.weights, whole.network.weights, strict=True):
+            np.testing.assert_array_equal(value, expected, err_msg=expected.path)
 
 
 def test_train_and_eval_leaves_what_it_promises(pattern, tmp_path, capsys):
