@@ -151,6 +151,30 @@ def test_train_and_eval_leaves_what_it_promises(pattern, tmp_path, capsys):
     assert 'step 2: PQ' in capsys.readouterr().out
 
 
+@pytest.mark.parametrize('moment', ['before', 'within'])
+def test_the_best_weights_outlive_a_stop(pattern, tmp_path, monkeypatch, moment):
+    """A run that stopped before its best weights were kept, or before they got their evaluation."""
+
+    def stop(run, evaluation):
+        if moment == 'within':
+            run._best.save(checkpoint_number=run.step)
+        raise KeyboardInterrupt
+
+    arguments = _arguments(pattern, tmp_path, 'train_and_eval')
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Training, 'save_best', stop)
+        with pytest.raises(KeyboardInterrupt):
+            train.main(arguments)
+    run = tmp_path / 'toy_cityscapes'
+    assert not (run / 'best/best.json').exists()
+    assert train.main(arguments) == 0
+    assert json.loads((run / 'best/best.json').read_text())['step'] == 2
+    assert checkpoints.global_step(run / 'best') == 2
+    # Once they are kept, nothing is left to do.
+    monkeypatch.setattr(train, '_evaluate', lambda *_: pytest.fail('evaluated again'))
+    assert train.main(arguments) == 0
+
+
 def test_evaluations_are_due_at_multiples_and_at_the_end():
     steps = [0]
     while steps[-1] < 10:
