@@ -221,8 +221,8 @@ def _check(experiment: config.Experiment) -> None:
 def _count(experiment: config.Experiment) -> int:
     """Counts the images that are evaluated."""
     files = reading.find_files(experiment.eval_dataset_options.file_pattern)
-    records = reading.ordered(files).take(experiment.evaluator_options.eval_steps)
-    return int(records.reduce(0, lambda number, _: number + 1))
+    total, steps = reading.count(files), experiment.evaluator_options.eval_steps
+    return total if steps < 0 else min(total, steps)
 
 
 def _write(content: Mapping[str, Any], path: str) -> None:

@@ -222,6 +222,14 @@ def test_a_checkpoint_of_meanwhile_changes_nothing(tmp_path, run, monkeypatch):
     assert next(newest) == str(run / 'ckpt-2')
 
 
+@pytest.mark.parametrize(('steps', 'number'), [(-1, 3), (-7, 3), (2, 2), (3, 3), (5, 3)])
+def test_images_are_counted_without_reading_them(tmp_path, monkeypatch, steps, number):
+    experiment = experiments.load(_write(tmp_path), 4, f'evaluator_options.eval_steps={steps}')
+    assert sum(1 for _ in pipeline.evaluation_samples(experiment).take(steps)) == number
+    monkeypatch.setattr(oracles.reading, 'ordered', lambda files: pytest.fail('read'))
+    assert oracles._count(experiment) == number
+
+
 def test_without_instances_there_is_nothing_to_gain():
     experiment = types.SimpleNamespace(model_options=types.SimpleNamespace(has_instances=False))
     with pytest.raises(ValueError, match='no instance branch'):
