@@ -211,5 +211,6 @@ def _refuse_nan(losses: dict[str, float], step: int) -> None:
     if wrong:
         raise errors.JobError(
             f'{", ".join(wrong)} at step {step}; lower base_learning_rate, lengthen warmup_steps or set '
-            'use_gradient_clipping: the newest checkpoint is from before'
+            'use_gradient_clipping. If it stops again at once, the newest checkpoint is broken too: set '
+            'initial_checkpoint to an older one, and another experiment_name'
         )
