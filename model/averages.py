@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from panpipe.model import checkpoints
+from panpipe.model import checkpoints, errors
 
 # Item of a run's checkpoints that holds the averages.
 ITEM = 'average'
@@ -76,6 +76,30 @@ def load(network: keras.Model, path: str | os.PathLike[str]) -> int:
     for variable in found:
         variable.assign(reader.get_tensor(names[variable.path]))
     return len(found)
+
+
+def restore_whole(network: keras.Model, path: str | os.PathLike[str]) -> str:
+    """Gives a network all of its weights for evaluation and export: the averages, where there are any.
+
+    Args:
+      network: built.
+      path: as for `checkpoints.restore`. A folder is looked into once: a training may write there meanwhile.
+
+    Returns:
+      The prefix of the checkpoint.
+
+    Raises:
+      errors.InputError: as for `checkpoints.restore`, and where the checkpoint lacks a variable.
+    """
+    prefix = checkpoints.find(path)
+    missing = checkpoints.restore(network, prefix).missing
+    if missing:
+        raise errors.InputError(
+            f'{prefix} lacks {len(missing)} variables of this configuration, the first is {missing[0]}; '
+            'is it the checkpoint of another --config, or of an encoder alone?'
+        )
+    load(network, prefix)
+    return prefix
 
 
 def _name(variable: keras.Variable) -> str:

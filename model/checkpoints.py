@@ -71,7 +71,7 @@ def restore(network: keras.Model, path: str | os.PathLike[str], *, skip: Sequenc
     Raises:
       errors.InputError: there is no checkpoint, nothing in it fits by name, or a shape differs.
     """
-    prefix = _prefix(os.fspath(path))
+    prefix = find(path)
     reader = _reader(prefix)
     stored = {_canonical(name): name for name in reader.get_variable_to_shape_map()}
     names: dict[str, list[str]] = {'loaded': [], 'skipped': [], 'missing': []}
@@ -94,6 +94,24 @@ def restore(network: keras.Model, path: str | os.PathLike[str], *, skip: Sequenc
     return Report(**{fate: tuple(listed) for fate, listed in names.items()})
 
 
+def find(path: str | os.PathLike[str]) -> str:
+    """Returns the prefix of a checkpoint, of the newest one where `path` is a folder.
+
+    Raises:
+      errors.InputError: the folder has no checkpoint.
+    """
+    name = os.fspath(path)
+    if not tf.io.gfile.isdir(name):
+        return name
+    latest = tf.train.latest_checkpoint(name)
+    if latest is None:
+        raise errors.InputError(
+            f'{name} has no checkpoint (no file named checkpoint is there); give a prefix such as '
+            f'{name}/ckpt-1000'
+        )
+    return latest
+
+
 def global_step(path: str | os.PathLike[str]) -> int:
     """Returns the step that a checkpoint was written at, 0 where it does not say.
 
@@ -103,7 +121,7 @@ def global_step(path: str | os.PathLike[str]) -> int:
     Raises:
       errors.InputError: there is no checkpoint.
     """
-    reader = _reader(_prefix(os.fspath(path)))
+    reader = _reader(find(path))
     name = f'global_step{_SUFFIX}'
     return int(reader.get_tensor(name)) if reader.has_tensor(name) else 0
 
@@ -142,18 +160,6 @@ def _canonical(name: str) -> str:
     if name.startswith(_OTHER_ENCODER):
         return f'encoder/{name.removeprefix(_OTHER_ENCODER)}'
     return name
-
-
-def _prefix(path: str) -> str:
-    if not tf.io.gfile.isdir(path):
-        return path
-    latest = tf.train.latest_checkpoint(path)
-    if latest is None:
-        raise errors.InputError(
-            f'{path} has no checkpoint (no file named checkpoint is there); give a prefix such as '
-            f'{path}/ckpt-1000'
-        )
-    return latest
 
 
 def _reader(prefix: str) -> Any:

@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 
 from panpipe.custom_ops import merge
-from panpipe.model import averages, build, checkpoints, config, datasets, errors, inference, jobs, labels
+from panpipe.model import averages, build, config, datasets, errors, inference, jobs, labels
 from panpipe.model.inputs import pipeline
 from panpipe.model.postprocess import restore, scores
 
@@ -102,13 +102,7 @@ def _run(arguments: argparse.Namespace) -> None:
     if os.path.exists(arguments.output):
         raise errors.InputError(f'--output {arguments.output} exists; remove it or choose another folder')
     network = build.network(experiment)
-    report = checkpoints.restore(network, arguments.checkpoint)
-    if report.missing:
-        raise errors.InputError(
-            f'{arguments.checkpoint} lacks {len(report.missing)} variables of this configuration, '
-            f'the first is {report.missing[0]}; is it the checkpoint of another --config?'
-        )
-    averages.load(network, arguments.checkpoint)
+    averages.restore_whole(network, arguments.checkpoint)
     save(experiment, network, arguments.output, use_op=not arguments.pure_tf)
     print(f'panpipe export: wrote {arguments.output}')
 

@@ -55,7 +55,7 @@ class PanopticDeepLab(Network):
         self.encoder, self.semantic, self.instance = encoder, semantic, instance
 
     def call(self, images: tf.Tensor, training: bool = False, pool_scale: float = 1.0) -> tensors.Heads:
-        """Maps images [batch, height, width, 3] in RGB, 0 .. 255, to heads at stride 4."""
+        """Maps images [batch, height, width, 3] in RGB, 0 .. 255, to heads at their decoders' stride."""
         features = self.encoder(normalize(images))
         logits = self.semantic.last(
             self.semantic.head(self.semantic.decoder(features, pool_scale=pool_scale))

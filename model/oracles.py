@@ -18,7 +18,6 @@ import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from rich import console, table
@@ -75,7 +74,8 @@ def _run(arguments: argparse.Namespace) -> None:
     experiment = config.load(arguments.config, arguments.set)
     _check(experiment)
     samples = pipeline.evaluation_samples(experiment).take(experiment.evaluator_options.eval_steps)
-    network = _restored(experiment, arguments.checkpoint)
+    network = build.network(experiment)
+    checkpoint = averages.restore_whole(network, arguments.checkpoint)
     total = _count(experiment)
     with progress.bar('oracles', total) as advance:
         counted = judge(
@@ -89,7 +89,7 @@ def _run(arguments: argparse.Namespace) -> None:
     facts = {
         'evaluator': f'panpipe {importlib.metadata.version("panpipe")}',
         'dataset': experiment.eval_dataset_options.dataset,
-        'step': checkpoints.global_step(arguments.checkpoint),
+        'step': checkpoints.global_step(checkpoint),
         'num_images': total,
     }
     found = figures(counted)
@@ -218,23 +218,11 @@ def _check(experiment: config.Experiment) -> None:
         )
 
 
-def _restored(experiment: config.Experiment, checkpoint: str) -> keras.Model:
-    network = build.network(experiment)
-    report = checkpoints.restore(network, checkpoint)
-    if report.missing:
-        raise errors.InputError(
-            f'{checkpoint} lacks {len(report.missing)} variables of this configuration, the first is '
-            f'{report.missing[0]}; is it the checkpoint of another --config?'
-        )
-    averages.load(network, checkpoint)
-    return network
-
-
 def _count(experiment: config.Experiment) -> int:
     """Counts the images that are evaluated."""
     files = reading.find_files(experiment.eval_dataset_options.file_pattern)
-    records = reading.ordered(files).take(experiment.evaluator_options.eval_steps)
-    return int(records.reduce(0, lambda number, _: number + 1))
+    total, steps = reading.count(files), experiment.evaluator_options.eval_steps
+    return total if steps < 0 else min(total, steps)
 
 
 def _write(content: Mapping[str, Any], path: str) -> None:

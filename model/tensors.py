@@ -62,8 +62,10 @@ class Prediction(NamedTuple):
     """What post-processing makes of the heads.
 
     Attributes:
-      panoptic: int32 [batch, height, width], `semantic * label_divisor + instance`.
-      semantic: int32 [batch, height, width], class ids.
+      panoptic: int32 [batch, height, width], `class * label_divisor + number`. The class of a thing is that
+        of most of its pixels; things of a class are numbered from 1, stuff has 0. Void is
+        `ignore_label * label_divisor`.
+      semantic: int32 [batch, height, width], each pixel's own class id.
       instance: int32 [batch, height, width], 1 + index of the pixel's center, 0 on stuff.
       score: float32 [batch, height, width], heat-map value of the pixel's center, 0 on stuff.
     """

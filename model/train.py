@@ -110,11 +110,20 @@ def _train_and_eval(experiment: config.Experiment, directory: rundir.RunDirector
     interval = experiment.evaluator_options.eval_interval
     # A run may have stopped between the checkpoint of a step and its evaluation.
     was_due = run.step > 0 and run.step == next_evaluation(run.step - 1, steps, interval)
-    if was_due and directory.read_json(rundir.LAST).get('step', 0) < run.step:
+    if was_due and not _is_evaluated(directory, run.step):
         _evaluate_and_keep(experiment, directory, run)
     while run.step < steps:
         run.until(next_evaluation(run.step, steps, interval))
         _evaluate_and_keep(experiment, directory, run)
+
+
+def _is_evaluated(directory: rundir.RunDirectory, step: int) -> bool:
+    """Tells whether a step was evaluated and, where it was the best so far, its weights are kept.
+
+    They are not if the run stopped in between, or if the mode `eval` judged the step.
+    """
+    last = directory.read_json(rundir.LAST)
+    return last.get('step', 0) >= step and not is_better(last, directory.read_json(rundir.BEST))
 
 
 def next_evaluation(step: int, last: int, interval: int) -> int:
@@ -172,9 +181,8 @@ _MODES: dict[str, Callable[[config.Experiment, rundir.RunDirectory], None]] = {
 def _evaluate_checkpoint(
     experiment: config.Experiment, directory: rundir.RunDirectory, network: keras.Model, path: str
 ) -> None:
-    checkpoints.restore(network, path)
-    averages.load(network, path)
-    _evaluate(experiment, directory, network, checkpoints.global_step(path))
+    checkpoint = averages.restore_whole(network, path)
+    _evaluate(experiment, directory, network, checkpoints.global_step(checkpoint))
 
 
 def _evaluate(

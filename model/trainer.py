@@ -100,22 +100,32 @@ class Trainer:
     def _replica_part(self, images: tf.Tensor, targets: tensors.Targets) -> Losses:
         losses, gradients = self._gradients(images, targets)
         for total, gradient in zip(self._sums, gradients, strict=True):
-            total.assign_add(gradient)
+            if gradient is not None:
+                total.assign_add(gradient)
         return losses
 
     def _replica_step(self, images: tf.Tensor, targets: tensors.Targets) -> Losses:
         losses, gradients = self._gradients(images, targets)
         if self._sums:
-            gradients = [total + last for total, last in zip(self._sums, gradients, strict=True)]
+            pairs = zip(self._sums, gradients, strict=True)
+            gradients = [None if last is None else total + last for total, last in pairs]
             for total in self._sums:
                 total.assign(tf.zeros_like(total))
         clipped = iter(self._clip(gradients))
         for group in self.optimizers.values():
-            group.optimizer.apply(list(itertools.islice(clipped, len(group.variables))), group.variables)
+            own = zip(group.variables, itertools.islice(clipped, len(group.variables)), strict=True)
+            # Without a gradient nothing moves a variable, nor does weight decay.
+            moved = [(variable, gradient) for variable, gradient in own if gradient is not None]
+            group.optimizer.apply([gradient for _, gradient in moved], [variable for variable, _ in moved])
         return losses
 
-    def _gradients(self, images: tf.Tensor, targets: tensors.Targets) -> tuple[Losses, list[tf.Tensor]]:
-        """Returns what these images of this replica add to the losses and gradients of the global batch."""
+    def _gradients(
+        self, images: tf.Tensor, targets: tensors.Targets
+    ) -> tuple[Losses, list[tf.Tensor | None]]:
+        """Returns what these images of this replica add to the losses and gradients of the global batch.
+
+        The gradient of a variable that no loss depends on, such as of a head without a loss, is None.
+        """
         share = self.strategy.num_replicas_in_sync * self.num_parts
         with tf.GradientTape() as tape:
             with (
@@ -129,15 +139,16 @@ class Trainer:
             }
         return losses, tape.gradient(losses['total'], [v.value for v in self._variables])
 
-    def _clip(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+    def _clip(self, gradients: list[tf.Tensor | None]) -> list[tf.Tensor | None]:
         """Clips what the optimizer will add up over the replicas to `clip_norm`."""
         if not self.clip_norm:
             return gradients
         context = tf.distribute.get_replica_context()
-        total = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        found = [gradient for gradient in gradients if gradient is not None]
+        total = context.all_reduce(tf.distribute.ReduceOp.SUM, found)
         norm = tf.linalg.global_norm(total)
         scale = self.clip_norm / tf.maximum(norm, self.clip_norm)
-        return [gradient * scale for gradient in gradients]
+        return [None if gradient is None else gradient * scale for gradient in gradients]
 
 
 def _numbered(variables: Sequence[keras.Variable]) -> tf.train.Checkpoint:

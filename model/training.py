@@ -47,16 +47,14 @@ class Training:
         strategy = strategy or _strategy()
         with strategy.scope(), _precision(self._options.mixed_precision):
             self.network = build.network(experiment)
+            if not directory.latest:
+                _begin(experiment, self.network)
+            # Averages start with the weights as they are now.
             self._trainer = _trainer(experiment, self.network, strategy)
         checkpoint = self._trainer.checkpoint()
         self._manager, self._best = directory.manager(checkpoint), directory.best_manager(checkpoint)
         if directory.latest:
             _resume(checkpoint, directory.latest)
-        elif experiment.model_options.initial_checkpoint:
-            report = checkpoints.restore(
-                self.network, experiment.model_options.initial_checkpoint, skip=_fresh_roots(experiment)
-            )
-            print(report.table(), file=sys.stderr)
         batch_size = experiment.train_dataset_options.batch_size
         samples = pipeline.training_samples(
             experiment,
@@ -178,6 +176,15 @@ def _precision(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
+def _begin(experiment: config.Experiment, network: keras.Model) -> None:
+    """Gives a fresh network the weights of the initial checkpoint, where there is one."""
+    if experiment.model_options.initial_checkpoint:
+        report = checkpoints.restore(
+            network, experiment.model_options.initial_checkpoint, skip=_fresh_roots(experiment)
+        )
+        print(report.table(), file=sys.stderr)
+
+
 def _resume(checkpoint: tf.train.Checkpoint, path: str) -> None:
     """Restores everything from a checkpoint of the same run."""
     try:
@@ -204,5 +211,6 @@ def _refuse_nan(losses: dict[str, float], step: int) -> None:
     if wrong:
         raise errors.JobError(
             f'{", ".join(wrong)} at step {step}; lower base_learning_rate, lengthen warmup_steps or set '
-            'use_gradient_clipping: the newest checkpoint is from before'
+            'use_gradient_clipping. If it stops again at once, the newest checkpoint is broken too: set '
+            'initial_checkpoint to an older one, and another experiment_name'
         )

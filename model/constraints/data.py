@@ -128,7 +128,13 @@ def _batches(experiment: schema.Experiment) -> Iterator[str]:
         if not options.sigma > 0:
             yield f'{section}.sigma is {options.sigma:g}; it must be positive'
     evaluation = experiment.eval_dataset_options
-    if (evaluation.dataset or evaluation.file_pattern) and evaluation.batch_size > 1:
+    is_set = bool(evaluation.dataset or evaluation.file_pattern)
+    if is_set and not evaluation.crop_size:
+        yield (
+            'eval_dataset_options.crop_size is empty; give height and width that hold the largest image, '
+            'such as 1025,2049'
+        )
+    if is_set and evaluation.batch_size > 1:
         yield (
             f'eval_dataset_options.batch_size is {evaluation.batch_size}; '
             'images are evaluated one at a time, at their own size: set it to 1'

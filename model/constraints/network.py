@@ -37,6 +37,8 @@ def _decoder(experiment: schema.Experiment) -> Iterator[str]:
             best = _ATROUS_RATES.get(experiment.model_options.backbone.output_stride, (3, 6, 9))
             usual = wording.listed(best)
             yield f'{path}.atrous_rates has {len(rates)} values; give exactly 3, such as {usual}'
+        if not decoder.aspp_use_only_1x1_proj_conv and any(rate < 1 for rate in rates):
+            yield f'{path}.atrous_rates is {wording.listed(rates)}; each rate must be at least 1'
 
 
 def _heads(experiment: schema.Experiment) -> Iterator[str]:

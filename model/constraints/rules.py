@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 
 from panpipe.model import errors, schema, textproto
-from panpipe.model.constraints import data, network, training
+from panpipe.model.constraints import data, network, ranges, training
 
 
 def check(experiment: schema.Experiment) -> None:
@@ -39,5 +39,5 @@ def _not_finite(message: textproto.Message, prefix: str) -> Iterator[str]:
                 yield f'{prefix}{field.name} is {item}; give a finite number'
 
 
-_RULES = (_finite, *network.RULES, *data.RULES, *training.RULES)
+_RULES = (_finite, *ranges.RULES, *network.RULES, *data.RULES, *training.RULES)
 _ADVICE = (*network.ADVICE, *training.ADVICE)

@@ -21,11 +21,6 @@ def _losses(experiment: schema.Experiment) -> Iterator[str]:
         if loss is None:
             continue
         yield from wording.choice(f'{path}.{name}.name', loss.name, choices)
-        if not 0 <= loss.top_k_percent <= 1:
-            yield (
-                f'{path}.{name}.top_k_percent is {loss.top_k_percent:g}; it is a fraction in [0, 1], '
-                'such as 0.2 for the hardest fifth of the pixels'
-            )
 
 
 def _branches(experiment: schema.Experiment) -> Iterator[str]:
@@ -51,6 +46,14 @@ def _training(experiment: schema.Experiment) -> Iterator[str]:
     solver, path = trainer.solver_options, 'trainer_options.solver_options'
     yield from wording.choice(f'{path}.optimizer', solver.optimizer, ('adam', 'sgd', 'adamw'))
     yield from wording.choice(f'{path}.learning_policy', solver.learning_policy, ('poly', 'cosine'))
+    limit, steps = solver.clip_gradient_norm, solver.training_number_of_steps
+    if solver.use_gradient_clipping and limit <= 0:
+        yield (
+            f'{path}.clip_gradient_norm is {limit:g}; it must be positive, or set use_gradient_clipping to '
+            'false'
+        )
+    if experiment.train_dataset_options.file_pattern and steps < 1:
+        yield f'{path}.training_number_of_steps is {steps}; it must be at least 1'
     for name in ('save_checkpoints_steps', 'save_summaries_steps', 'steps_per_loop'):
         if getattr(trainer, name) < 1:
             yield f'trainer_options.{name} is {getattr(trainer, name)}; it must be at least 1'

@@ -44,7 +44,6 @@ class Recipe:
       min_size: as in `resize.fit`.
       max_size: as in `resize.fit`.
       factor: as in `resize.fit`.
-      is_resized: whether training samples are resized at all before augmentation.
       scales: of random scaling.
       policy: of random changes of colour, or None.
       sigma: of the Gaussian at a center.
@@ -57,12 +56,16 @@ class Recipe:
     min_size: resize.Size | None
     max_size: resize.Size | None
     factor: int
-    is_resized: bool
     scales: augment.Scales
     policy: autoaugment.Policy | None
     sigma: float
     small_instance_threshold: int
     small_instance_weight: float
+
+    @property
+    def is_resized(self) -> bool:
+        """Whether training samples are resized at all before augmentation."""
+        return self.min_size is not None or self.max_size is not None
 
     def targets(self, panoptic: tf.Tensor) -> tensors.Targets:
         """Computes the targets of a panoptic map, or of a batch, of the network's input size."""
@@ -204,7 +207,6 @@ def _recipe(options: config.DatasetOptions) -> Recipe:
         min_size=_limit(options.min_resize_value),
         max_size=_limit(options.max_resize_value),
         factor=options.resize_factor,
-        is_resized=bool(options.min_resize_value or options.max_resize_value),
         scales=augment.Scales(
             random.min_scale_factor, random.max_scale_factor, random.scale_factor_step_size
         ),

@@ -60,6 +60,11 @@ def ordered(files: Sequence[str]) -> tf.data.Dataset:
     return tf.data.TFRecordDataset(list(files))
 
 
+def count(files: Sequence[str]) -> int:
+    """Counts records by their length headers, without reading them."""
+    return sum(_count_in(file) for file in files)
+
+
 def shuffled(files: Sequence[str], record_size: int, seed: int | None, start: int) -> tf.data.Dataset:
     """Reads records in random order, every record once an epoch, epoch after epoch.
 
@@ -77,7 +82,7 @@ def shuffled(files: Sequence[str], record_size: int, seed: int | None, start: in
     if seed is None:
         seed = random.SystemRandom().getrandbits(31)
     buffer = max(1, min(_SHUFFLED_RECORDS, _SHUFFLED_BYTES // record_size))
-    epoch, skipped = divmod(start, _count(files)) if start and is_deterministic else (0, 0)
+    epoch, skipped = divmod(start, count(files)) if start and is_deterministic else (0, 0)
 
     def one_epoch(number: tf.Tensor) -> tf.data.Dataset:
         return _epoch(list(files), tf.stack([tf.constant(seed, tf.int64), number]), buffer, is_deterministic)
@@ -106,11 +111,6 @@ def _epoch(files: list[str], key: tf.Tensor, buffer: int, is_deterministic: bool
         )
         .shuffle(buffer, seed=seed, reshuffle_each_iteration=False)
     )
-
-
-def _count(files: Sequence[str]) -> int:
-    """Counts records by their length headers, without reading them."""
-    return sum(_count_in(file) for file in files)
 
 
 def _count_in(file: str) -> int:

@@ -314,6 +314,7 @@ SECTIONS = {
         ('eval.crop_size=2,2049', 'eval_dataset_options.crop_size is 2x2049'),
         ('train.crop_size=1025', 'crop_size has 1 values; give height and width'),
         ('eval.max_resize_value=1100', 'is 1100x1100, larger than crop_size 1025x2049; set it to 1025,1100'),
+        ('eval.crop_size=', 'eval_dataset_options.crop_size is empty; give height and width'),
         ('train.max_resize_value=1,2,3', 'has 3 values; give none, one, or height and width'),
         ('train.batch_size=0', 'train_dataset_options.batch_size is 0'),
         ('train.sigma=0', 'sigma is 0; it must be positive'),
@@ -328,6 +329,7 @@ SECTIONS = {
         ('model.backbone.drop_path_schedule=x', "is 'x'; it is one of constant, linear"),
         ('model.backbone.drop_path_keep_prob=0', 'is 0; it must be in (0, 1]'),
         ('model.decoder.atrous_rates=6', 'atrous_rates has 1 values; give exactly 3, such as 6,12,18'),
+        ('model.decoder.atrous_rates=6,0,18', 'atrous_rates is 6,0,18; each rate must be at least 1'),
         ('model.decoder.decoder_conv_type=x', "decoder_conv_type is 'x'; it is one of depthwise"),
         ('panoptic.semantic_head.output_channels=0', 'is 0; set it to the number of classes'),
         ('panoptic.semantic_head.head_channels=0', 'semantic_head.head_channels is 0'),
@@ -343,7 +345,7 @@ SECTIONS = {
         ('solver.optimizer=lion', "is 'lion'; it is one of adam, sgd, adamw"),
         ('solver.learning_policy=step', "is 'step'; it is one of poly, cosine"),
         ('solver.base_learning_rate=nan', 'base_learning_rate is nan; give a finite'),
-        ('loss.semantic_loss.top_k_percent=20', 'is 20; it is a fraction in [0, 1]'),
+        ('loss.semantic_loss.top_k_percent=20', 'is 20; it must be in (0, 1], such as 0.2'),
         ('loss.semantic_loss.name=mse', "is 'mse'; it is one of softmax_cross_entropy"),
         ('loss.center_loss.name=l2', "is 'l2'; it is one of mse, l1"),
         ('evaluator.raw_panoptic_format=png', "is 'png'; it is one of two_channel_png"),
@@ -358,6 +360,63 @@ def test_check(entry, words):
     assert rest.split('=')[0].split('.')[-1] in message or 'classes' in message
 
 
+@pytest.mark.usefixtures('variables')
+@pytest.mark.parametrize(
+    ('entry', 'words'),
+    [
+        ('model.backbone.stem_width_multiplier=0', 'positive'),
+        ('model.backbone.backbone_width_multiplier=-1', 'positive'),
+        ('model.backbone.backbone_layer_multiplier=0', 'positive'),
+        ('model.decoder.aspp_channels=0', 'at least 1'),
+        ('model.decoder.decoder_channels=0', 'at least 1'),
+        ('panoptic.instance.instance_decoder_override.aspp_channels=0', 'at least 1'),
+        ('trainer.num_checkpoints_to_keep=0', 'at least 1'),
+        ('trainer.seed=-1', 'at least 0'),
+        ('loss.semantic_loss.weight=-1', 'at least 0'),
+        ('loss.center_loss.weight=-0.5', 'at least 0'),
+        ('loss.semantic_loss.top_k_percent=0', 'in (0, 1], such as 0.2'),
+        ('loss.regression_loss.top_k_percent=1.5', 'in (0, 1], such as 0.2'),
+        ('solver.base_learning_rate=-0.001', 'at least 0'),
+        ('solver.poly_end_learning_rate=-1', 'at least 0'),
+        ('solver.backbone_learning_rate_multiplier=-1', 'at least 0'),
+        ('solver.weight_decay=-1', 'at least 0'),
+        ('solver.adamw_weight_decay=-1', 'at least 0'),
+        ('solver.batchnorm_momentum=1.5', 'in [0, 1]'),
+        ('solver.batchnorm_momentum=-0.1', 'in [0, 1]'),
+        ('solver.batchnorm_epsilon=-1', 'at least 0'),
+        ('solver.training_number_of_steps=0', 'at least 1'),
+        ('evaluator.eval_interval=0', 'at least 1'),
+        ('evaluator.eval_interval=-5', 'at least 1'),
+        ('evaluator.stuff_area_limit=-1', 'at least 0'),
+    ],
+)
+def test_range(entry, words):
+    section, _, rest = entry.partition('.')
+    field, _, value = f'{SECTIONS[section]}.{rest}'.partition('=')
+    assert _refusal(CITYSCAPES.read_text(), f'{field}={value}').startswith(
+        f'{field} is {value}; it must be {words}'
+    )
+
+
+@pytest.mark.usefixtures('variables')
+def test_a_norm_to_clip_to_is_positive():
+    entries = [
+        f'trainer_options.solver_options.{name}'
+        for name in ('clip_gradient_norm=0', 'use_gradient_clipping=true')
+    ]
+    config.check(config.load(CITYSCAPES, entries[:1]))
+    assert 'clip_gradient_norm is 0; it must be positive, or' in _refusal(CITYSCAPES.read_text(), *entries)
+
+
+@pytest.mark.usefixtures('variables')
+def test_without_records_to_train_with_no_steps_are_needed():
+    entries = (
+        'trainer_options.solver_options.training_number_of_steps=0',
+        'train_dataset_options.file_pattern=',
+    )
+    config.check(config.load(CITYSCAPES, entries))
+
+
 def test_low_level_is_checked():
     text = EXAMPLE.replace('channels_project: 64', '')
     assert 'low_level.channels_project is 0; set it to' in _refusal(text)
@@ -365,11 +424,12 @@ def test_low_level_is_checked():
 
 
 def test_projection_only_needs_no_rates():
-    entries = (
-        'model_options.decoder.aspp_use_only_1x1_proj_conv=true',
-        'model_options.decoder.atrous_rates=',
-    )
-    config.check(config.loads(EXAMPLE, overrides=entries))
+    for rates in ('', '0,0,0'):
+        entries = (
+            'model_options.decoder.aspp_use_only_1x1_proj_conv=true',
+            f'model_options.decoder.atrous_rates={rates}',
+        )
+        config.check(config.loads(EXAMPLE, overrides=entries))
 
 
 def test_disabled_instance_branch_needs_no_heads():

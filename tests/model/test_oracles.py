@@ -210,8 +210,24 @@ def test_a_checkpoint_of_a_part_does_not_do(tmp_path, capsys):
     network = build.network(experiments.load('unused'))
     tf.train.Checkpoint(encoder=checkpoints.tree(network)['encoder']).save(str(tmp_path / 'ckpt'))
     assert _main(tmp_path, tmp_path / 'ckpt-1') == 2
-    assert 'is it the checkpoint of another --config?' in capsys.readouterr().err
+    assert 'is it the checkpoint of another --config, or' in capsys.readouterr().err
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_checkpoint_of_meanwhile_changes_nothing(tmp_path, run, monkeypatch):
+    """Weights, averages and step are of one checkpoint, though a training may go on in its folder."""
+    newest = iter([str(run / 'ckpt-1'), str(run / 'ckpt-2')])
+    monkeypatch.setattr(tf.train, 'latest_checkpoint', lambda folder: next(newest))
+    assert _main(tmp_path, run, 'evaluator_options.eval_steps=1') == 0
+    assert next(newest) == str(run / 'ckpt-2')
+
+
+@pytest.mark.parametrize(('steps', 'number'), [(-1, 3), (-7, 3), (2, 2), (3, 3), (5, 3)])
+def test_images_are_counted_without_reading_them(tmp_path, monkeypatch, steps, number):
+    experiment = experiments.load(_write(tmp_path), 4, f'evaluator_options.eval_steps={steps}')
+    assert sum(1 for _ in pipeline.evaluation_samples(experiment).take(steps)) == number
+    monkeypatch.setattr(oracles.reading, 'ordered', lambda files: pytest.fail('read'))
+    assert oracles._count(experiment) == number
 
 
 def test_without_instances_there_is_nothing_to_gain():

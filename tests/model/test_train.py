@@ -87,9 +87,34 @@ def test_first_step_equals_the_reference(monkeypatch):
     np.testing.assert_allclose([norms[n] for n in large], [expected[n] for n in large], rtol=0.05)
 
 
-def test_resumed_training_equals_uninterrupted(pattern, tmp_path):
+def test_averages_begin_with_the_initial_checkpoint(pattern, tmp_path):
+    weights = build.network(experiments.load('unused'))
+    path = tf.train.Checkpoint(**checkpoints.tree(weights)).save(str(tmp_path / 'initial'))
+    fields = (
+        f'model_options.initial_checkpoint={path}',
+        'trainer_options.solver_options.ema_momentum=0.9',
+    )
+    experiment = experiments.load(pattern, 2, *fields)
+    run = training.Training(experiment, rundir.RunDirectory(str(tmp_path), 'run'))
+    with run.evaluated():
+        for value, expected in zip(run.network.weights, weights.weights, strict=True):
+            np.testing.assert_array_equal(value, expected, err_msg=expected.path)
+
+
+@pytest.mark.parametrize(
+    'fields',
+    [
+        (),
+        (
+            'trainer_options.solver_options.ema_momentum=0.9',
+            'trainer_options.solver_options.use_gradient_clipping=true',
+            'trainer_options.loss_options.center_loss=',
+        ),
+    ],
+)
+def test_resumed_training_equals_uninterrupted(pattern, tmp_path, fields):
     """What goes on from the checkpoint of step 2 ends, at step 4, at the very same weights."""
-    experiment = experiments.load(pattern, 4)
+    experiment = experiments.load(pattern, 4, *fields)
     whole = training.Training(experiment, rundir.RunDirectory(str(tmp_path / 'whole'), 'run'))
     whole.until(4)
     (tmp_path / 'parts/run').mkdir(parents=True)
@@ -101,6 +126,9 @@ def test_resumed_training_equals_uninterrupted(pattern, tmp_path):
     resumed.until(4)
     for value, expected in zip(resumed.network.weights, whole.network.weights, strict=True):
         np.testing.assert_array_equal(value, expected, err_msg=expected.path)
+    with whole.evaluated(), resumed.evaluated():
+        for value, expected in zip(resumed.network.weights, whole.network.weights, strict=True):
+            np.testing.assert_array_equal(value, expected, err_msg=expected.path)
 
 
 def test_train_and_eval_leaves_what_it_promises(pattern, tmp_path, capsys):
@@ -122,6 +150,30 @@ def test_train_and_eval_leaves_what_it_promises(pattern, tmp_path, capsys):
     assert {'losses/train_total_loss', 'learning_rate', 'evaluation/iou/IoU'} <= tags
     assert {f'evaluation/pq/{name}' for name in ('PQ', 'SQ', 'RQ', 'TP', 'FN', 'FP')} <= tags
     assert 'step 2: PQ' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('moment', ['before', 'within'])
+def test_the_best_weights_outlive_a_stop(pattern, tmp_path, monkeypatch, moment):
+    """A run that stopped before its best weights were kept, or before they got their evaluation."""
+
+    def stop(run, evaluation):
+        if moment == 'within':
+            run._best.save(checkpoint_number=run.step)
+        raise KeyboardInterrupt
+
+    arguments = _arguments(pattern, tmp_path, 'train_and_eval')
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Training, 'save_best', stop)
+        with pytest.raises(KeyboardInterrupt):
+            train.main(arguments)
+    run = tmp_path / 'toy_cityscapes'
+    assert not (run / 'best/best.json').exists()
+    assert train.main(arguments) == 0
+    assert json.loads((run / 'best/best.json').read_text())['step'] == 2
+    assert checkpoints.global_step(run / 'best') == 2
+    # Once they are kept, nothing is left to do.
+    monkeypatch.setattr(train, '_evaluate', lambda *_: pytest.fail('evaluated again'))
+    assert train.main(arguments) == 0
 
 
 def test_evaluations_are_due_at_multiples_and_at_the_end():
@@ -149,6 +201,18 @@ def test_evaluation_needs_a_checkpoint(pattern, tmp_path, capsys):
         'note: evaluator_options.save_raw_predictions: prediction files are written by panpipe predict'
         in error
     )
+
+
+@pytest.mark.parametrize('mode', ['eval', 'continuous_eval'])
+def test_evaluation_needs_a_whole_network(pattern, tmp_path, capsys, mode):
+    """Not the encoder alone, beside which all weights would be random."""
+    folder = tmp_path / 'toy_cityscapes'
+    encoder = checkpoints.tree(build.network(experiments.load('unused')))['encoder']
+    tf.train.CheckpointManager(tf.train.Checkpoint(encoder=encoder), str(folder), 1).save()
+    timeout = 'evaluator_options.continuous_eval_timeout=1'
+    assert train.main(_arguments(pattern, tmp_path, mode, timeout)) == 2
+    assert 'or of an encoder alone?' in capsys.readouterr().err
+    assert not (folder / 'evaluation.json').exists()
 
 
 def test_a_gpu_that_is_not_there_is_an_error(pattern, tmp_path, capsys):

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training step: parts of a batch, averaged weights, bfloat16, compilation; on a small network."""
 
+import dataclasses
+import functools
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +12,9 @@ import tensorflow as tf
 
 import experiments
 import small
-from panpipe.model import averages, build, checkpoints, inference, training
+from panpipe.model import averages, build, checkpoints, config, inference, solver, training
+from panpipe.model.layers import convolution
+from panpipe.model.losses import total
 
 
 def _twice(batch):
@@ -49,6 +55,61 @@ def test_parts_of_a_batch_are_averaged():
         np.testing.assert_allclose(value - before[name], mean, rtol=1e-3, atol=1e-6, err_msg=name)
 
 
+class _OwnCenters(small.Small):
+    """The center heat-map has a layer of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.center = convolution.Convolution(1, use_bias=True, name='instance_center_head_last_layer')
+
+    def call(self, images, training=False, pool_scale=1.0):
+        heads = super().call(images, training)
+        return heads._replace(center_heatmap=self.center(heads.semantic_logits))
+
+
+def _without_center_loss(**options):
+    """Makes a trainer with decay of weights, whose head of centers has no loss."""
+    trained = small.make(**options)
+    decayed = config.SolverOptions(base_learning_rate=0.01, optimizer='adam', weight_decay=0.1)
+    trained.optimizers = solver.optimizers(decayed, trained.network)
+    losses = experiments.load('unused').trainer_options.loss_options
+    trained.loss = functools.partial(
+        total.loss,
+        loss_options=dataclasses.replace(losses, center_loss=None),
+        labels=experiments.SPEC.labels,
+    )
+    return trained
+
+
+def _step(trained, batch):
+    if trained.num_parts == 2:
+        trained.accumulate(*batch)
+    return trained.step(*batch)
+
+
+@pytest.mark.parametrize('options', [{}, {'clip_norm': 1e9}, {'num_parts': 2, 'clip_norm': 1e9}])
+def test_a_head_without_a_loss_stays_as_it_is(tmp_path, monkeypatch, options):
+    monkeypatch.setattr(small, 'Small', _OwnCenters)
+    plain, trained = _without_center_loss(), _without_center_loss(**options)
+    before, batch = _values(trained), small.batch()
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        for _ in range(2):
+            plain.step(*(_twice(batch) if trained.num_parts == 2 else batch))
+            _step(trained, batch)
+    path = trained.checkpoint().save(str(tmp_path / 'ckpt'))
+    for name, value in _values(plain).items():
+        assert np.array_equal(value, before[name]) == ('center_head' in name)
+        np.testing.assert_allclose(_values(trained)[name], value, rtol=1e-3, atol=1e-5, err_msg=name)
+
+    _step(trained, batch)
+    resumed = _without_center_loss(**options)
+    training._resume(resumed.checkpoint(), path)
+    _step(resumed, batch)
+    for name, value in _values(trained).items():
+        np.testing.assert_array_equal(_values(resumed)[name], value, err_msg=name)
+
+
 def test_averages_follow_the_weights(tmp_path):
     trained = small.make(momentum=0.5)
     expected = _values(trained)
@@ -81,6 +142,23 @@ def test_a_checkpoint_without_averages_lends_none(tmp_path):
     assert averages.load(trained.network, path) == 0
     for name, value in _values(trained).items():
         np.testing.assert_array_equal(value, before[name])
+
+
+def test_weights_and_averages_are_of_one_checkpoint(tmp_path, monkeypatch):
+    """A training may save the next one while its folder is read."""
+    trained = small.make(momentum=0.5)
+    manager = tf.train.CheckpointManager(trained.checkpoint(), str(tmp_path), 2)
+    prefixes = [manager.save()]
+    with trained.average.applied():
+        expected = _values(trained)
+    trained.step(*small.batch())
+    prefixes.append(manager.save())
+    newest = iter(prefixes)
+    monkeypatch.setattr(tf.train, 'latest_checkpoint', lambda folder: next(newest))
+    other = small.make()
+    assert averages.restore_whole(other.network, tmp_path) == prefixes[0]
+    for name, value in _values(other).items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
 
 
 def test_a_checkpoint_of_other_options_is_refused(tmp_path):

@@ -172,6 +172,13 @@ def test_resizes_before_augmentation(folder: pathlib.Path) -> None:
         assert (target.semantic[0] != LABELS.ignore_label).any(1).sum() <= 9
 
 
+def test_sizes_that_are_off_resize_nothing(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even to the size that an image has."""
+    monkeypatch.setattr(resize, 'nearest', lambda *_: pytest.fail('resized'))
+    extra = 'min_resize_value: 0 min_resize_value: 0 max_resize_value: -1'
+    assert len(_train(_experiment(folder / '*', extra), 1, seed=0)) == 1
+
+
 def test_changes_colours_where_a_policy_says_so(folder: pathlib.Path) -> None:
     policy = 'augmentations { autoaugment_policy_name: "simple_classification_policy" }'
     plain = _train(_experiment(folder / '*'), 20, seed=0)
