@@ -116,6 +116,12 @@ class ModelOptions(textproto.Message):
         """Whether the network tells the things of a class apart; otherwise it labels classes only."""
         return self.panoptic_deeplab is not None and self.panoptic_deeplab.instance.enable
 
+    @property
+    def is_semantic_only(self) -> bool:
+        """Whether there is a network, and it labels classes only."""
+        networks = (self.panoptic_deeplab, self.deeplab_v3, self.deeplab_v3_plus)
+        return any(network is not None for network in networks) and not self.has_instances
+
 
 @dataclasses.dataclass(frozen=True)
 class SingleLossOptions(textproto.Message):

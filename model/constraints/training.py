@@ -26,10 +26,8 @@ def _losses(experiment: schema.Experiment) -> Iterator[str]:
 def _branches(experiment: schema.Experiment) -> Iterator[str]:
     model, path = experiment.model_options, 'trainer_options.loss_options'
     losses = experiment.trainer_options.loss_options
-    has_network = model.panoptic_deeplab or model.deeplab_v3 or model.deeplab_v3_plus
-    is_semantic_only = bool(has_network) and not model.has_instances
     for name in ('center_loss', 'regression_loss'):
-        if is_semantic_only and getattr(losses, name) is not None:
+        if model.is_semantic_only and getattr(losses, name) is not None:
             yield (
                 f'{path}.{name} is set, but the network has no instance branch; take it away, for example '
                 f'with --set {path}.{name}='

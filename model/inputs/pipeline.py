@@ -97,8 +97,11 @@ def training_samples(
       errors.InputError: no file matches, the files hold no annotated record, or one of another data set.
     """
     options = experiment.train_dataset_options
-    recipe = _recipe(options)
+    has_instances = not experiment.model_options.is_semantic_only
+    recipe = _recipe(options, has_instances)
     files, record_size = _inspect(options, 'train_dataset_options', recipe.labels, with_labels=True)
+    if has_instances:
+        _refuse_blurred(files, 'train_dataset_options')
     encoded = reading.shuffled(files, record_size, seed, start)
     batch_size = options.batch_size if batch_size is None else batch_size
     transform = functools.partial(_training_sample, recipe=recipe)
@@ -128,8 +131,12 @@ def evaluation_samples(experiment: config.Experiment) -> tf.data.Dataset:
       errors.InputError: no file matches, the files hold no record, or not what the experiment says.
     """
     options = experiment.eval_dataset_options
-    recipe, with_labels = _recipe(options), options.decode_groundtruth_label
+    has_instances = not experiment.model_options.is_semantic_only
+    with_labels = options.decode_groundtruth_label
+    recipe = _recipe(options, has_instances)
     files, _ = _inspect(options, 'eval_dataset_options', recipe.labels, with_labels)
+    if has_instances and with_labels:
+        _refuse_blurred(files, 'eval_dataset_options')
     transform = _plain(functools.partial(_evaluation_sample, recipe=recipe, with_labels=with_labels))
     samples = reading.ordered(files).map(transform, num_parallel_calls=tf.data.AUTOTUNE)
     return samples.prefetch(tf.data.AUTOTUNE)
@@ -139,7 +146,7 @@ def placement(
     options: config.DatasetOptions, *, use_op: bool = True
 ) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """Makes the function that brings an image to the network's input size: `resize.place`, set by options."""
-    recipe = _recipe(options)
+    recipe = _recipe(options, has_instances=False)
     return functools.partial(
         resize.place,
         crop_size=recipe.crop_size,
@@ -197,10 +204,11 @@ def _evaluation_sample(serialized: tf.Tensor, recipe: Recipe, with_labels: bool)
     return EvaluationSample(image[None], targets, resized, raw)
 
 
-def _recipe(options: config.DatasetOptions) -> Recipe:
+def _recipe(options: config.DatasetOptions, has_instances: bool) -> Recipe:
     height, width = options.crop_size
     random = options.augmentations
-    weighs_small = options.increase_small_instance_weights
+    # As published, classes alone are learnt without weights of instances.
+    weighs_small = options.increase_small_instance_weights and has_instances
     return Recipe(
         labels=datasets.find(options.dataset).labels,
         crop_size=(height, width),
@@ -242,6 +250,15 @@ def _inspect(
     if with_labels:
         _check_classes(record, labels, f'{section}.dataset is {options.dataset}, but {file}')
     return files, len(first)
+
+
+def _refuse_blurred(files: Sequence[str], section: str) -> None:
+    blurred = reading.without_instances(files)
+    if blurred:
+        raise errors.InputError(
+            f'{section}.file_pattern: {blurred} was converted with --semantic_only, so things are not told '
+            'apart; convert again without, or set model_options.panoptic_deeplab.instance.enable: false'
+        )
 
 
 def _check_classes(record: records.Record, labels: labels_lib.LabelSpec, subject: str) -> None:

@@ -4,6 +4,9 @@
 Records are shuffled while they are encoded: a decoded Cityscapes sample takes 15 times the memory.
 """
 
+import itertools
+import json
+import os
 import random
 import struct
 from collections.abc import Sequence
@@ -12,6 +15,7 @@ import tensorflow as tf
 
 from panpipe.model import errors
 
+_MANIFEST = 'manifest.json'  # is written by the convert job
 # As many files are read in turns, so that neighbours in a file part.
 _FILES_AT_A_TIME = 32
 _SHUFFLED_RECORDS = 1000
@@ -50,9 +54,26 @@ def first_record(files: Sequence[str]) -> tuple[str, bytes]:
                 return file, record
         except tf.errors.OpError as error:
             raise errors.InputError(
-                f'{file} is no intact record file ({error.message}); convert again'
+                f'{file} is no intact record file; give a pattern that matches records only, such as '
+                f'{os.path.join(os.path.dirname(file), "train*")}, or convert again if it is one'
             ) from error
     raise errors.InputError(f'{files[0]} and what else matches hold no record; convert again')
+
+
+def without_instances(files: Sequence[str]) -> str | None:
+    """Returns the first file whose things were not told apart, as the manifests beside the files say."""
+    for folder, group in itertools.groupby(files, os.path.dirname):
+        manifest = os.path.join(folder, _MANIFEST)
+        if tf.io.gfile.exists(manifest):
+            with tf.io.gfile.GFile(manifest) as stream:
+                splits = json.load(stream)['splits'].values()
+            blurred = {
+                name for split in splits if not split.get('has_instances', True) for name in split['shards']
+            }
+            for file in group:
+                if os.path.basename(file) in blurred:
+                    return file
+    return None
 
 
 def ordered(files: Sequence[str]) -> tf.data.Dataset:

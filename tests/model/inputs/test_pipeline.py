@@ -2,6 +2,7 @@
 """From record files to batches: contents, order, repetition, and what a user may get wrong."""
 
 import io
+import json
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -64,6 +65,12 @@ def _experiment(
         f'crop_size: {crop[0]} crop_size: {crop[1]} {extra}'
     )
     return config.loads(f'train_dataset_options {{ {options} }} eval_dataset_options {{ {options} }}')
+
+
+def _classes_only(experiment: config.Experiment) -> config.Experiment:
+    return config.loads(
+        config.dumps(experiment) + 'model_options { panoptic_deeplab { instance { enable: false } } }'
+    )
 
 
 def _train(experiment: config.Experiment, count: int, **arguments: Any) -> list[Any]:
@@ -195,6 +202,27 @@ def test_weights_small_instances_only_if_told(folder: pathlib.Path) -> None:
         assert target.semantic_weight.max() == largest
 
 
+def test_classes_alone_are_learnt_without_weights_of_instances(folder: pathlib.Path) -> None:
+    text = 'increase_small_instance_weights: true small_instance_threshold: 100 small_instance_weight: 3.0'
+    experiment = _classes_only(_experiment(folder / '*', text))
+    _, target = _train(experiment, 1, seed=0)[0]
+    assert target.semantic_weight.max() == 1
+    assert next(iter(pipeline.evaluation_samples(experiment))).targets.semantic_weight.numpy().max() == 1
+
+
+def test_things_that_are_not_told_apart_teach_no_instances(tmp_path: pathlib.Path) -> None:
+    for name in ('train', 'val'):
+        _write(tmp_path / name, [0])
+    splits = {name: {'shards': [name], 'has_instances': name == 'val'} for name in ('train', 'val')}
+    (tmp_path / 'manifest.json').write_text(json.dumps({'splits': splits}))
+    with pytest.raises(errors.InputError, match=r'train was converted with --semantic_only'):
+        pipeline.training_samples(_experiment(tmp_path / 'train'))
+    with pytest.raises(errors.InputError, match=r'eval_dataset_options\.file_pattern: .*train was converted'):
+        pipeline.evaluation_samples(_experiment(tmp_path / '[tv]*'))
+    pipeline.training_samples(_experiment(tmp_path / 'val'))
+    pipeline.training_samples(_classes_only(_experiment(tmp_path / 'train')))
+
+
 def test_evaluation_keeps_the_order_and_the_original(folder: pathlib.Path) -> None:
     experiment = _experiment(folder / '*', crop=(21, 41))
     samples = list(pipeline.evaluation_samples(experiment).as_numpy_iterator())
@@ -231,7 +259,8 @@ def _broken(folder: pathlib.Path) -> Iterator[tuple[config.Experiment, str]]:
     (folder / 'empty').write_bytes(b'')
     yield _experiment(f'{folder}/empty'), r'empty .*hold no record; convert again'
     (folder / 'text').write_bytes(b'these are no records, whatever the name says')
-    yield _experiment(f'{folder}/text'), r'text is no intact record file'
+    yield _experiment(f'{folder}/text'), r'text is no intact record file; give a pattern'
+    yield _experiment(str(folder)), r'is no intact record file; give a pattern'
     with tf.io.TFRecordWriter(str(folder / 'bytes')) as writer:
         writer.write(b'\x00no example')
     yield _experiment(f'{folder}/bytes'), r'is not a tf\.train\.Example'
