@@ -6,6 +6,7 @@ import functools
 import itertools
 import math
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -82,9 +83,11 @@ class Training:
             'train', self._options.solver_options.training_number_of_steps, self.step
         ) as advance:
             while self.step < last:
-                losses = self._loop(min(self._options.steps_per_loop, last - self.step), advance)
+                begin, num_steps = time.perf_counter(), min(self._options.steps_per_loop, last - self.step)
+                losses = self._loop(num_steps, advance)
                 scalars = {f'losses/train_{name}_loss': value for name, value in losses.items()}
                 scalars['learning_rate'] = float(rate(self.step))
+                scalars['steps_per_second'] = num_steps / (time.perf_counter() - begin)
                 self._directory.scalars('train', scalars, self.step)
                 if self.step - saved >= self._options.save_checkpoints_steps or self.step == last:
                     saved = self.step

@@ -18,6 +18,7 @@ _PLOTS: Mapping[str, tuple[str, ...]] = types.MappingProxyType(
     {
         'Training losses': ('losses/train_',),
         'Learning rate': ('learning_rate',),
+        'Steps a second': ('steps_per_second',),
         'Evaluation losses': ('losses/eval_',),
         'Panoptic quality': tuple(f'evaluation/pq/{name}' for name in ('PQ', 'SQ', 'RQ')),
         'Segments of a class': tuple(f'evaluation/pq/{name}' for name in ('TP', 'FN', 'FP')),

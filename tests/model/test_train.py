@@ -147,7 +147,7 @@ def test_train_and_eval_leaves_what_it_promises(pattern, tmp_path, capsys):
     for file in run.glob('*/events*'):
         for event in tf.compat.v1.train.summary_iterator(str(file)):
             tags |= {value.tag for value in event.summary.value}
-    assert {'losses/train_total_loss', 'learning_rate', 'evaluation/iou/IoU'} <= tags
+    assert {'losses/train_total_loss', 'learning_rate', 'steps_per_second', 'evaluation/iou/IoU'} <= tags
     assert {f'evaluation/pq/{name}' for name in ('PQ', 'SQ', 'RQ', 'TP', 'FN', 'FP')} <= tags
     assert 'step 2: PQ' in capsys.readouterr().out
 
