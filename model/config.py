@@ -49,7 +49,7 @@ def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Experim
     """
     name = os.fspath(path)
     try:
-        text = pathlib.Path(name).read_text(encoding='utf-8')
+        text = pathlib.Path(name).read_text(encoding='utf-8-sig')  # some editors begin with a mark
     except OSError as error:
         raise errors.InputError(
             f'cannot read the configuration {name}: {error.strerror}; give the path of a .textproto file'

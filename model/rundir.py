@@ -31,9 +31,13 @@ class RunDirectory:
     """Names and writes the files of a run; the folder may lie on any file system that TensorFlow reads."""
 
     def __init__(self, model_dir: str, experiment_name: str, checkpoints_to_keep: int = 5) -> None:
-        """Raises InputError when the experiment has no name."""
+        """Raises InputError when the experiment has no name, or one that leads out of `model_dir`."""
         if not experiment_name:
             raise errors.InputError('experiment_name is empty; set it: --set experiment_name=first')
+        if os.path.isabs(experiment_name) or '..' in experiment_name.split('/'):
+            raise errors.InputError(
+                f'experiment_name is {experiment_name!r}, which leads out of {model_dir}; name a folder in it'
+            )
         self.path = os.path.join(model_dir, experiment_name)
         self._keep = checkpoints_to_keep
 

@@ -50,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         '--model_dir', required=True, help='folder of runs; this one is MODEL_DIR/EXPERIMENT_NAME'
     )
-    parser.add_argument('--mode', choices=_MODES, default='train_and_eval')
+    parser.add_argument(
+        '--mode', choices=_MODES, default='train_and_eval', help='what to do (default: %(default)s)'
+    )
     parser.add_argument(
         '--devices', choices=('auto', 'cpu', 'gpu'), default='auto', help='auto: all GPUs, or else the CPU'
     )

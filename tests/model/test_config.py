@@ -179,6 +179,12 @@ def test_defaults_out_of_scope_may_be_spelt_in_any_way(text):
     assert _refusal(wrong).startswith(f'a.textproto:{wrong.count(chr(10)) + 1}:2: ')
 
 
+def test_files_may_begin_with_a_byte_order_mark(tmp_path):
+    path = tmp_path / 'a.textproto'
+    path.write_text('experiment_name: "a"', encoding='utf-8-sig')
+    assert config.load(path).experiment_name == 'a'
+
+
 def test_an_override_takes_a_number_away():
     text = 'trainer_options { solver_options { backbone_learning_rate_multiplier: 0.5 } }'
     name = 'trainer_options.solver_options.backbone_learning_rate_multiplier'

@@ -192,6 +192,14 @@ def test_the_best_evaluation_has_the_highest_quality():
     assert not train.is_better(high, high)
 
 
+@pytest.mark.parametrize(
+    ('name', 'message'), [('', 'is empty'), ('../evil', 'leads out of'), ('/evil', 'out of')]
+)
+def test_runs_stay_in_their_folder(pattern, tmp_path, capsys, name, message):
+    assert train.main(_arguments(pattern, tmp_path, 'eval', f'experiment_name={name}')) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_evaluation_needs_a_checkpoint(pattern, tmp_path, capsys):
     files = 'evaluator_options.save_raw_predictions=true'
     assert train.main(_arguments(pattern, tmp_path, 'eval', files)) == 2
