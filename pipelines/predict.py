@@ -23,11 +23,11 @@ from collections.abc import Iterator, Sequence
 import apache_beam as beam
 from apache_beam.ml.inference import base
 
-from panpipe.model import datasets, errors, jobs, progress
+from panpipe.model import datasets, errors, jobs, outputs, progress
 from panpipe.model.inputs import records
 from panpipe.pipelines import archives, execution, inference, photos, resumption
 from panpipe.pipelines.formats import maps as formats_maps
-from panpipe.pipelines.formats import png, registry
+from panpipe.pipelines.formats import registry
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 # Images that are predicted and not written yet: 16 MB each, of Cityscapes.
@@ -73,6 +73,7 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     output = os.path.abspath(arguments.output)
     if os.path.exists(output):
         raise errors.InputError(f'--output {output} exists; remove it or choose another folder')
+    outputs.check_folder('--output', output)
     source, total, stamp = _source(arguments.input, arguments.split, spec)
     unfinished = resumption.Unfinished.open(output, _job(arguments, name, stamp))
     has_instances = inference.facts(arguments.saved_model)['has_instances']
@@ -88,7 +89,7 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     inference.release()
     unfinished.drop_parts()
     for file_name, content in form.documents(unfinished.notes(), spec).items():
-        png.write_whole(os.path.join(unfinished.folder, file_name), json.dumps(content).encode())
+        outputs.write_whole(os.path.join(unfinished.folder, file_name), json.dumps(content).encode())
     # What an interrupted run left of them may be cut short, or not be wanted any more.
     shutil.rmtree(os.path.join(unfinished.folder, archives.FOLDER), ignore_errors=True)
     if arguments.zip:

@@ -20,7 +20,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from panpipe.model import datasets, errors, jobs, progress
+from panpipe.model import datasets, errors, jobs, outputs, progress
 from panpipe.model.drawing import error_maps
 from panpipe.pipelines import charts, curves, evaluation, gallery, tally
 
@@ -118,13 +118,10 @@ def _note(interval: Sequence[float] | None, level: int) -> str:
 def _write(arguments: argparse.Namespace) -> None:
     if arguments.pictures < 0:
         raise errors.InputError(f'--pictures is {arguments.pictures}; give 0 or more')
+    outputs.check_file('--output', arguments.output)
     page = render(_facts(arguments, datasets.find(arguments.dataset)))
-    output: pathlib.Path = arguments.output
-    output.parent.mkdir(parents=True, exist_ok=True)
-    aside = output.with_name(f'{output.name}.partial')
-    aside.write_text(page)
-    aside.replace(output)
-    print(f'wrote {output} ({len(page) / 1e6:.1f} MB)')
+    outputs.write_whole(arguments.output, page.encode())
+    print(f'wrote {arguments.output} ({len(page) / 1e6:.1f} MB)')
 
 
 def _facts(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> dict[str, Any]:

@@ -291,7 +291,7 @@ def _files(folder):
     'last_words',
     [
         # With a PNG that is half written aside.
-        'png.os.replace = lambda *at: die() if at[1].endswith(".png") else os.replace(*at)\n',
+        'outputs.os.replace = lambda *at: die() if str(at[1]).endswith(".png") else os.replace(*at)\n',
         'archives.zipfile.ZipFile.write = lambda *_: die()\n',
         'resumption.os.remove = lambda path: die()\n',  # as it finishes, without notes
     ],
@@ -302,10 +302,10 @@ def test_a_run_that_was_killed_anywhere_ends_as_if_it_had_not(models, photos, tm
     program = (
         'import os, sys, types\n'
         'from panpipe.pipelines import archives, predict, resumption\n'
-        'from panpipe.pipelines.formats import png\n'
+        'from panpipe.model import outputs\n'
         'def die(): os.kill(os.getpid(), 9)\n'
         # Of these modules alone.
-        'png.os = types.SimpleNamespace(**vars(os))\n'
+        'outputs.os = types.SimpleNamespace(**vars(os))\n'
         'resumption.os = types.SimpleNamespace(**vars(os))\n'
     )
     _die(f'{program}{last_words}predict.main(sys.argv[1:])\n', arguments, tmp_path)

@@ -147,7 +147,6 @@ def test_a_record_without_label_is_its_photo(tmp_path):
     ('given', 'words'),
     [
         (['R', '--output', 'x.jpg'], '--output x.jpg must end in .png'),
-        (['R', '--output', 'nowhere/x.png'], 'the folder of --output nowhere/x.png does not exist; make it'),
         (['R', '--page', '0'], '--page needs a number of at least 1'),
         (['R', '--page', '2', '--image', 'FIRST'], 'so no --image'),
         (['R', '--crops', '1'], '--crops needs --config'),
