@@ -85,8 +85,10 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
             arguments.saved_model, is_shared=not execution.is_one_process(beam_options)
         )
         writer = WriteImages(unfinished, name, spec)
-        execution.run(lambda root: build(root, source, handler, writer, unfinished), beam_options)
-    inference.release()
+        try:
+            execution.run(lambda root: build(root, source, handler, writer, unfinished), beam_options)
+        finally:
+            inference.release()
     unfinished.drop_parts()
     for file_name, content in form.documents(unfinished.notes(), spec).items():
         outputs.write_whole(os.path.join(unfinished.folder, file_name), json.dumps(content).encode())

@@ -383,6 +383,15 @@ def test_a_model_with_the_compiled_op_wants_it_built(models, tmp_path, monkeypat
         inference.Predictor(str(tmp_path / 'model'))
 
 
+def test_the_model_is_let_go_of_after_a_mistake_too(models, tmp_path, monkeypatch, capsys):
+    (tmp_path / 'a.png').write_bytes(png.encode(np.zeros((9, 9, 3), np.uint8))[:50])
+    released, release = [], inference.release
+    monkeypatch.setattr(inference, 'release', lambda: released.append(release()))
+    assert _run(models['coco'], tmp_path / 'a.png', tmp_path / 'out') == 2
+    assert 'a.png' in capsys.readouterr().err
+    assert len(released) == 1
+
+
 def test_the_command_ends_quietly(models, photos, tmp_path):
     command = [sys.executable, '-m', 'panpipe.components.command', 'predict']
     arguments = _arguments(models['coco'], photos, tmp_path / 'out')
