@@ -95,6 +95,8 @@ def _analyze(
 
         from panpipe.pipelines import label_counts
 
+        quiet.find_devices()
+
     schema = schema_utils.schema_from_feature_spec(dict(label_counts.FEATURES))
     source = tfxio.TFExampleRecord(patterns, schema=schema, telemetry_descriptors=['panpipe'])
     analyze = functools.partial(label_counts.analyze, spec=spec.labels)

@@ -4,6 +4,8 @@ import io
 import json
 import pathlib
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -191,6 +193,16 @@ def test_a_resumed_run_counts_the_later_value(tmp_path):
     (curve,) = curves.read(pathlib.Path(tmp_path))
     assert curve.steps == (1, 2, 3)
     assert curve.values == (7, 8, 3)
+
+
+def test_reading_curves_is_quiet(tmp_path):
+    _events(tmp_path / 'train', {'learning_rate': [1, 2, 3]})
+    program = (
+        'import pathlib, sys\nfrom panpipe.model import quiet\nquiet.libraries()\n'
+        'from panpipe.pipelines import curves\nassert curves.read(pathlib.Path(sys.argv[1]))'
+    )
+    done = subprocess.run([sys.executable, '-c', program, str(tmp_path)], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, '')
 
 
 def test_pictures_among_the_summaries_are_no_curves(tmp_path):

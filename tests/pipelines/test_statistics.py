@@ -3,6 +3,8 @@
 
 import collections
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -163,6 +165,14 @@ def test_no_file(tmp_path, capsys):
     assert _run(tmp_path) == 2
     assert 'matches no file; run panpipe convert first' in capsys.readouterr().err
     assert not (tmp_path / 'out').exists()
+
+
+def test_the_command_is_quiet(tmp_path):
+    _write(tmp_path / 'a.tfrecord', [np.zeros((30, 40), np.int32)])
+    command = [sys.executable, '-m', 'panpipe.components.command', 'statistics', '--dataset', SPEC.name]
+    given = ['--input', str(tmp_path), '--output', str(tmp_path / 'out')]
+    done = subprocess.run([*command, *given], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, '')
 
 
 def test_a_folder_of_records(tmp_path):
