@@ -57,7 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument('--output', required=True, help='folder to make; must not exist')
     parser.add_argument(
-        '--zip', action='store_true', help='add OUTPUT/archives/*.zip as the test servers take them'
+        '--zip',
+        action='store_true',
+        help='add OUTPUT/archives/*.zip as the test servers take them; the names of COCO archives say the '
+        '--split, without one "test"',
     )
     parser.add_argument(
         '--algorithm', default='panpipe', help='name in the names of COCO archives (default: %(default)s)'
@@ -68,6 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     beam_options = execution.options(beam_arguments)
+    split = arguments.split or 'test'
+    if arguments.zip:
+        archives.check(split, arguments.algorithm)
     spec = inference.dataset(arguments.saved_model)
     name = _format(arguments.format, spec)
     output = os.path.abspath(arguments.output)
@@ -95,7 +101,7 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     # What an interrupted run left of them may be cut short, or not be wanted any more.
     shutil.rmtree(os.path.join(unfinished.folder, archives.FOLDER), ignore_errors=True)
     if arguments.zip:
-        archives.write(unfinished.folder, name, arguments.split or 'test', arguments.algorithm)
+        archives.write(unfinished.folder, name, split, arguments.algorithm)
     unfinished.finish(output)
     told = '' if has_instances else ' (classes only: the model does not tell things apart)'
     print(f'panpipe predict: wrote {total} predictions to {output}{told}')

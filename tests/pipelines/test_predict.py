@@ -192,6 +192,10 @@ def test_a_damaged_record_is_named(models, tmp_path, capsys):
         ({'--input': 'EMPTY', '--split': 'val'}, 'EMPTY'),
         ({'--input': 'DAMAGED'}, 'is cut short or no TFRecord file'),
         ({'--output': 'EMPTY'}, 'exists; remove it'),
+        (
+            {'--algorithm': 'a/b', '--zip': None},
+            "--algorithm is 'a/b', which goes into the names of archives",
+        ),
         ({'--colour': 'red'}, '--colour'),
     ],
     ids=str,
@@ -201,7 +205,7 @@ def test_mistakes_are_told_in_one_line(models, photos, tmp_path, capsys, argumen
     (tmp_path / 'DAMAGED.tfrecord').write_bytes(b'x' * 40)
     places = {'EMPTY': str(tmp_path / 'EMPTY'), 'DAMAGED': str(tmp_path / 'DAMAGED.*')}
     given = {'--saved_model': models['coco'], '--input': photos, '--output': tmp_path / 'out', **arguments}
-    flat = [str(places.get(part, part)) for pair in given.items() for part in pair]
+    flat = [str(places.get(part, part)) for pair in given.items() for part in pair if part is not None]
     assert predict.main(flat) == 2
     told = capsys.readouterr().err.splitlines()
     assert told[-1].startswith('panpipe predict: error: ')
