@@ -26,7 +26,7 @@ from panpipe.pipelines.sources import files
 _EXAMPLES = (
     "panpipe show 'records/train-*' --output sample.png",
     "panpipe show 'records/train-*' --list",
-    "panpipe show 'records/train-*' --image aachen_000000_000019_leftImg8bit --config c.textproto --crops 3 "
+    "panpipe show 'records/train-*' --image aachen_000000_000019 --config c.textproto --crops 3 "
     '--output sample.png',
     "panpipe show 'records/train-*' --page 12 --output samples.html",
     'panpipe show predictions --dataset coco_panoptic --photos val2017 --output prediction.png',

@@ -190,6 +190,7 @@ def test_a_damaged_record_is_named(models, tmp_path, capsys):
         ({'--input': 'nowhere/*.tfrecord'}, 'matches no file'),
         ({'--input': 'EMPTY'}, 'holds no .png or .jpg file'),
         ({'--input': 'EMPTY', '--split': 'val'}, 'EMPTY'),
+        ({'--input': 'PHOTOS'}, 'matches image files, such as'),
         ({'--input': 'DAMAGED'}, 'is cut short or no TFRecord file'),
         ({'--output': 'EMPTY'}, 'exists; remove it'),
         (
@@ -204,6 +205,7 @@ def test_mistakes_are_told_in_one_line(models, photos, tmp_path, capsys, argumen
     (tmp_path / 'EMPTY').mkdir()
     (tmp_path / 'DAMAGED.tfrecord').write_bytes(b'x' * 40)
     places = {'EMPTY': str(tmp_path / 'EMPTY'), 'DAMAGED': str(tmp_path / 'DAMAGED.*')}
+    places['PHOTOS'] = str(photos / 'day0' / '*.png')
     given = {'--saved_model': models['coco'], '--input': photos, '--output': tmp_path / 'out', **arguments}
     flat = [str(places.get(part, part)) for pair in given.items() for part in pair if part is not None]
     assert predict.main(flat) == 2
@@ -344,6 +346,20 @@ def test_images_that_were_written_anew_are_predicted_anew(models, tmp_path, monk
     assert predict.main(arguments) == 0
     assert 'starts anew' in capsys.readouterr().err
     _assert_predicted(tmp_path / 'out', {'1': image}, 'coco')
+
+
+def test_a_photo_that_was_taken_away_is_in_no_prediction(models, photos, tmp_path, monkeypatch, capsys):
+    def stop(*_):
+        raise errors.JobError('stopped')
+
+    arguments = _arguments(models['coco'], photos, tmp_path / 'out')
+    with monkeypatch.context() as context:
+        context.setattr(resumption.Unfinished, 'finish', stop)
+        assert predict.main(arguments) == 1
+    next(photos.rglob('*.png')).unlink()
+    assert predict.main(arguments) == 0
+    images = {path.stem: np.array(Image.open(path)) for path in photos.rglob('*.png')}
+    _assert_predicted(tmp_path / 'out', images, 'coco')
 
 
 def test_a_killed_run_goes_on_and_predicts_no_image_again(models, photos, tmp_path, capsys):
