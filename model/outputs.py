@@ -23,7 +23,7 @@ def check_file(option: str, path: str | os.PathLike[str]) -> None:
         raise errors.InputError(f'{option} {path} is a folder; name a file to write')
     if os.path.exists(path) and not os.path.isfile(path):
         raise errors.InputError(f'{option} {path} is no regular file; name another')
-    _check_place(option, path)
+    _check_place(option, path, os.path.dirname(_absolute(path)))
 
 
 def check_folder(option: str, path: str | os.PathLike[str]) -> None:
@@ -34,7 +34,7 @@ def check_folder(option: str, path: str | os.PathLike[str]) -> None:
     """
     if os.path.lexists(path) and not os.path.isdir(path):
         raise errors.InputError(f'{option} {path} is a file; name a folder')
-    _check_place(option, os.path.join(path, 'any'))
+    _check_place(option, path, _absolute(path))
 
 
 def nearest_folder(path: str | os.PathLike[str]) -> str:
@@ -65,10 +65,10 @@ def _absolute(path: str | os.PathLike[str]) -> str:
     return os.path.abspath(os.fspath(path))
 
 
-def _check_place(option: str, path: str | os.PathLike[str]) -> None:
+def _check_place(option: str, path: str | os.PathLike[str], folder: str) -> None:
     if '://' in os.fspath(path):
         return
-    place = nearest_folder(os.path.dirname(_absolute(path)))
+    place = nearest_folder(folder)
     if not os.path.isdir(place):
         raise errors.InputError(f'{option} {path}: {place} is no folder; choose another place')
     if not os.access(place, os.W_OK | os.X_OK):

@@ -55,8 +55,11 @@ def _statistics(arguments: argparse.Namespace, beam_arguments: Sequence[str]) ->
     spec, options = datasets.find(arguments.dataset), execution.options(beam_arguments)
     outputs.check_folder('--output', arguments.output)
     patterns = [_pattern(part.strip()) for part in arguments.input.split(',')]
-    # Beside the place or in it, for renaming works within one file system.
-    nearest = outputs.nearest_folder(arguments.output)
+    # Beside the place or in it, for renaming works within one file system; but TensorFlow finds no graph in
+    # a folder whose name it takes for a pattern.
+    nearest: str | None = outputs.nearest_folder(arguments.output)
+    if nearest and files.quoted(nearest) != nearest:
+        nearest = None
     with tempfile.TemporaryDirectory(dir=nearest, prefix='.unfinished-') as staging:
         graph = pathlib.Path(staging, 'transform_graph')
         try:
@@ -73,13 +76,13 @@ def _statistics(arguments: argparse.Namespace, beam_arguments: Sequence[str]) ->
         arguments.output.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(arguments.output / graph.name, ignore_errors=True)
         for finished in (graph, report):
-            os.replace(finished, arguments.output / finished.name)
+            shutil.move(finished, arguments.output / finished.name)
     _show(facts)
 
 
 def _pattern(given: str) -> str:
     """Returns a glob pattern of record files; a folder stands for all `*.tfrecord` in it."""
-    pattern = files.join(given, '*.tfrecord') if os.path.isdir(given) else given
+    pattern = files.join(files.quoted(given), '*.tfrecord') if os.path.isdir(given) else given
     if not beam.io.filesystems.FileSystems.match([pattern])[0].metadata_list:
         raise errors.InputError(f'--input {given} matches no file; run panpipe convert first')
     return pattern

@@ -3,6 +3,7 @@
 
 import glob
 import os
+import re
 import shutil
 from collections.abc import Sequence
 
@@ -25,6 +26,13 @@ def find(root: str, pattern: str) -> list[str]:
         return sorted(path for path in paths if os.path.isfile(path))
     matches = filesystems.FileSystems.match([join(root, pattern)])
     return sorted(metadata.path for metadata in matches[0].metadata_list)
+
+
+def quoted(path: str) -> str:
+    """Makes of a path a pattern of Beam's that matches it alone, if need be from the root on."""
+    if '://' in path or not re.search(r'[*?[]', path):
+        return path
+    return re.sub(r'([*?[])', r'[\1]', os.path.abspath(path))
 
 
 def exists(path: str) -> bool:

@@ -54,7 +54,7 @@ def test_folders(place):
         outputs.check_folder('--output', path)
     for path, message in {
         'file': 'is a file; name a folder',
-        'file/a': 'is no folder',
+        'file/a': '--output file/a: .*file is no folder',
         'nowhere': 'file',
     }.items():
         with pytest.raises(errors.InputError, match=message):

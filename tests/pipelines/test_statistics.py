@@ -175,11 +175,14 @@ def test_the_command_is_quiet(tmp_path):
     assert (done.returncode, done.stderr) == (0, '')
 
 
-def test_a_folder_of_records(tmp_path):
+def test_a_folder_of_records(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tmp_path = tmp_path / 'records[1]'
+    tmp_path.mkdir()
     _write(tmp_path / 'a.tfrecord', [np.zeros((30, 40), np.int32)])
     (tmp_path / 'manifest.json').write_text('{}')
     output = tmp_path / 'new' / 'out'
-    given = ['--dataset', SPEC.name, '--input', str(tmp_path), '--output', str(output)]
+    given = ['--dataset', SPEC.name, '--input', tmp_path.name, '--output', str(output)]
     assert statistics.main(given) == 0
     assert json.loads((output / 'statistics.json').read_text())['images'] == 1
     assert {path.name for path in tmp_path.iterdir()} == {'a.tfrecord', 'manifest.json', 'new'}
