@@ -26,10 +26,13 @@ _STYLES = {'ok': 'green', 'warn': 'yellow', 'bad': 'red'}
 # TensorFlow tells in a process of its own: a wrong library may abort the process that loads it.
 _PROBE = """
 import json
+import sys
 import tensorflow as tf
 from panpipe.custom_ops import library
+from panpipe.model import build, config
 from panpipe.pipelines import evaluators
 found = [f'{d.device_type} {d.name}' for d in tf.config.list_physical_devices() if d.device_type != 'CPU']
+tf.config.set_visible_devices([], 'GPU')  # they may be at work
 op = library.available()
 if op:
     library.load()
@@ -37,7 +40,14 @@ try:
     judge, trouble = evaluators.interpreter(), ''
 except ValueError as error:
     judge, trouble = '', str(error)
-print(json.dumps({'accelerators': found, 'op': op, 'judge': judge, 'trouble': trouble}))
+text, parameters, wrong = sys.stdin.read(), 0, ''
+if text:
+    try:
+        parameters = build.network(config.loads(text)).count_params()
+    except ValueError as error:
+        wrong = str(error)
+told = {'accelerators': found, 'op': op, 'judge': judge, 'trouble': trouble}
+print(json.dumps({**told, 'parameters': parameters, 'wrong': wrong}))
 """
 
 
@@ -91,14 +101,26 @@ def machine() -> Iterator[Finding]:
     )
 
 
-def tensorflow() -> Iterator[Finding]:
-    """Starts TensorFlow once; looks for accelerators, the compiled op and the official evaluators."""
-    probe = subprocess.run([sys.executable, '-c', _PROBE], capture_output=True, text=True)
+def tensorflow(settings: config.Experiment | None = None) -> Iterator[Finding]:
+    """Starts TensorFlow once; looks for accelerators, the compiled op and the official evaluators.
+
+    Args:
+      settings: of an experiment, whose network it builds.
+
+    Raises:
+      errors.InputError: the network cannot be built.
+    """
+    text = config.dumps(settings) if settings else ''
+    probe = subprocess.run([sys.executable, '-c', _PROBE], input=text, capture_output=True, text=True)
     if probe.returncode:
         last = (probe.stderr.strip().splitlines() or [f'status {probe.returncode}'])[-1]
         yield Finding('start of TensorFlow', 'bad', f'{last}; reinstall tensorflow, or rebuild the op')
         return
     facts = json.loads(probe.stdout.splitlines()[-1])
+    if facts['wrong']:
+        raise errors.InputError(facts['wrong'])
+    if settings:
+        yield Finding('network', 'ok', f'can be built, {facts["parameters"] / 1e6:.1f} million parameters')
     found = ', '.join(facts['accelerators'])
     yield Finding('accelerators', 'ok' if found else 'warn', found or 'none; training runs on the processors')
     cure = 'not built, the slower TensorFlow version runs; python -m panpipe.custom_ops.build'
@@ -107,15 +129,23 @@ def tensorflow() -> Iterator[Finding]:
     yield Finding('official evaluators', state, facts['judge'] or facts['trouble'])
 
 
-def configuration(name: str, overrides: Sequence[str]) -> Iterator[Finding]:
-    """Looks at a configuration: what it advises, and whether its records are there.
+def read(name: str, overrides: Sequence[str]) -> config.Experiment:
+    """Reads a configuration.
 
     Raises:
       errors.InputError: it cannot be read, or it contradicts itself.
     """
     settings = config.loads(experiment.source(name), name, overrides)
     config.check(settings)
-    yield Finding('configuration', 'ok', f'{name} can be read, and its values agree')
+    return settings
+
+
+def configuration(settings: config.Experiment) -> Iterator[Finding]:
+    """Looks at a configuration that could be read: what it advises, and whether its records are there."""
+    yield Finding('configuration', 'ok', 'can be read, and its values agree')
+    if not settings.experiment_name:
+        cure = 'train refuses that; set it: --set experiment_name=first'
+        yield Finding('experiment_name', 'warn', f'empty, {cure}')
     for line in config.advice(settings):
         yield Finding('advice', 'warn', line)
     for options in (settings.train_dataset_options, settings.eval_dataset_options):
@@ -132,8 +162,9 @@ def _records(pattern: str) -> Finding:
 
 
 def _examine(arguments: argparse.Namespace) -> None:
-    settings = configuration(arguments.config, arguments.set) if arguments.config else ()
-    findings = [*settings, *machine(), *packages(), *tensorflow()]
+    settings = read(arguments.config, arguments.set) if arguments.config else None
+    told = configuration(settings) if settings else ()
+    findings = [*told, *machine(), *packages(), *tensorflow(settings)]
     table = rich.table.Table(box=None, show_header=False)
     for finding in findings:
         table.add_row(f'[{_STYLES[finding.state]}]{finding.state}[/]', finding.subject, finding.detail)

@@ -35,9 +35,13 @@ def toy(dataset: str) -> str:
 def read_text(name: str) -> str:
     """Reads a text file; InputError says why it cannot."""
     try:
-        return pathlib.Path(name).read_text()
+        return pathlib.Path(name).read_text(encoding='utf-8')
     except OSError as error:
         raise errors.InputError(f'cannot read {name}: {error.strerror}') from error
+    except UnicodeDecodeError as error:
+        raise errors.InputError(
+            f'{name} is not text (byte {error.start} is not UTF-8); give a text file'
+        ) from error
 
 
 def path(model: str) -> str:

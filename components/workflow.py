@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from panpipe.components import console, experiment, local, metrics, pipeline, submission
-from panpipe.model import errors, jobs
+from panpipe.model import errors, jobs, outputs
 
 _EXAMPLES = (
     'panpipe workflow compile --output build/pipeline.yaml --accelerator nvidia.com/gpu=1',
@@ -73,9 +73,12 @@ def _add_submit(parser: argparse.ArgumentParser) -> None:
 
 
 def _compile(arguments: argparse.Namespace) -> None:
-    name, _, number = arguments.accelerator.partition('=')
-    if number and not number.isdigit():
-        raise errors.InputError(f'--accelerator {arguments.accelerator}: write RESOURCE=N, N a whole number')
+    outputs.check_file('--output', arguments.output)
+    name, separator, number = arguments.accelerator.partition('=')
+    if arguments.accelerator and not (name and separator and number.isdecimal() and int(number)):
+        raise errors.InputError(
+            f'--accelerator {arguments.accelerator}: write RESOURCE=N, N a number of 1 or more'
+        )
     cluster = pipeline.Cluster(
         image=arguments.image,
         accelerator=name,
@@ -83,15 +86,12 @@ def _compile(arguments: argparse.Namespace) -> None:
         node_selector=submission.pairs('--node_selector', arguments.node_selector),
         volumes=submission.pairs('--volume', arguments.volume),
     )
-    path = pathlib.Path(arguments.output)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f'{path.name}.partial')
-    aside.write_text(pipeline.compiled(cluster))
-    aside.replace(path)
-    print(f'wrote {path}')
+    outputs.write_whole(arguments.output, pipeline.compiled(cluster).encode())
+    print(f'wrote {arguments.output}')
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    outputs.check_folder('--output', arguments.output)
     text = _config(arguments.config, arguments.dataset, arguments.raw_data)
     names = ('dataset', 'mode', 'train_split', 'val_split', 'toy_images', 'toy_height', 'toy_width')
     parameters = {name: getattr(arguments, name) for name in names}

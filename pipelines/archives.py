@@ -10,11 +10,27 @@ Sources: https://www.cityscapes-dataset.com/submit/, https://cocodataset.org/#up
 
 import os
 import pathlib
+import re
 import zipfile
 from collections.abc import Mapping
 
+from panpipe.model import errors
+
 FOLDER = 'archives'
 Members = Mapping[str, pathlib.Path]
+
+
+def check(split: str, algorithm: str) -> None:
+    """Refuses what cannot be part of a file's name.
+
+    Raises:
+      errors.InputError: it is empty, or has characters other than letters, digits and . _ + -
+    """
+    for option, part in {'--split': split, '--algorithm': algorithm}.items():
+        if not re.fullmatch(r'[\w.+-]+', part):
+            raise errors.InputError(
+                f'{option} is {part!r}, which goes into the names of archives; use letters, digits, . _ + -'
+            )
 
 
 def write(folder: str, format_name: str, split: str, algorithm: str) -> list[str]:

@@ -10,7 +10,7 @@ import apache_beam as beam
 import rich.console
 import rich.table
 
-from panpipe.model import datasets, errors, jobs
+from panpipe.model import datasets, errors, jobs, outputs
 from panpipe.model.inputs import records
 from panpipe.pipelines import execution, shards, sources
 
@@ -66,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _convert(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     beam_options = execution.options(beam_arguments)
+    outputs.check_folder('--output', arguments.output)
     spec = datasets.find(arguments.dataset)
     planned = _plan(arguments, spec)
     with shards.staged(arguments.output) as staging:

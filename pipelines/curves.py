@@ -11,6 +11,7 @@ from tensorboard.backend.event_processing import event_file_loader  # type: igno
 from tensorboard.plugins.scalar import metadata as scalar  # type: ignore[import-untyped]
 from tensorboard.util import tensor_util  # type: ignore[import-untyped]
 
+from panpipe.model import quiet
 from panpipe.pipelines import charts
 
 # Title of a plot → beginnings of the tags whose curves it shows.
@@ -47,7 +48,8 @@ class Curve:
 
 def read(run_dir: pathlib.Path) -> list[Curve]:
     """Reads the scalars under RUN_DIR/train and RUN_DIR/eval; none where there are no files."""
-    return [curve for kind in ('train', 'eval') for curve in _scalars(run_dir / kind)]
+    with quiet.start():  # TensorBoard imports TensorFlow when it first reads
+        return [curve for kind in ('train', 'eval') for curve in _scalars(run_dir / kind)]
 
 
 def plots(curves: Sequence[Curve]) -> dict[str, str]:

@@ -20,7 +20,7 @@ import apache_beam as beam
 import numpy as np
 from apache_beam.io import filesystems
 
-from panpipe.model import datasets, errors, jobs, quality
+from panpipe.model import datasets, errors, jobs, outputs, quality
 from panpipe.model.inputs import records
 from panpipe.pipelines import evaluation, execution, predictions, sources, tally
 from panpipe.pipelines.formats import registry
@@ -63,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     beam_options = execution.options(beam_arguments)
     spec = datasets.find(arguments.dataset)
+    outputs.check_file('--output', arguments.output)
     # Workers read this file too; a mistake in it is told sooner here.
     found = predictions.read(arguments.predictions, spec)
     source = _source(arguments.ground_truth, arguments.split, spec)
@@ -198,9 +199,13 @@ def labelled(name: str, panoptic: np.ndarray | None) -> Truth:
 
 def write(figures: Mapping[str, Any], output: str) -> None:
     """Writes the JSON file whole."""
-    aside = f'{output}.partial'
+    content = json.dumps(figures, indent=2).encode() + b'\n'
+    if '://' not in output:
+        outputs.write_whole(output, content)
+        return
+    aside = f'{output}{outputs.PARTIAL}'
     with filesystems.FileSystems.create(aside) as file:
-        file.write(json.dumps(figures, indent=2).encode() + b'\n')
+        file.write(content)
     filesystems.FileSystems.rename([aside], [output])
 
 

@@ -28,6 +28,9 @@ _MISTAKE = re.compile(
     re.DOTALL,
 )
 
+# As does Ctrl-C that reaches a worker: "KeyboardInterrupt [while running 'Load']".
+_INTERRUPTED = re.compile(r'^KeyboardInterrupt\s*(?:\[while running|$)', re.MULTILINE)
+
 
 def options(arguments: Sequence[str] = ()) -> pipeline_options.PipelineOptions:
     """Reads Beam's own options, for example `--runner=DataflowRunner --project=…`; see Beam's documentation.
@@ -78,6 +81,7 @@ def run(
 
     Raises:
       errors.InputError: a worker found a mistake of the user's.
+      KeyboardInterrupt: it was interrupted, here or on a worker.
     """
     with _one_line(), _quiet(beam_options), _held_back(beam_options) as console:
         pipeline = beam.Pipeline(options=beam_options)
@@ -96,6 +100,16 @@ def mistake(error: BaseException) -> str | None:
             return ' '.join(match['message'].split())
         seen = seen.__cause__ or seen.__context__
     return None
+
+
+def is_interrupted(error: BaseException) -> bool:
+    """Says whether an exception is, comes from, or tells in its text of a KeyboardInterrupt."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, KeyboardInterrupt) or _INTERRUPTED.search(str(seen)):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 def _positional(arguments: Sequence[str]) -> list[str]:
@@ -121,6 +135,8 @@ def _one_line() -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        if is_interrupted(error):
+            raise KeyboardInterrupt from None
         message = mistake(error)
         if message is None:
             raise
@@ -159,7 +175,7 @@ def _held_back(beam_options: pipeline_options.PipelineOptions) -> Iterator[TextI
             with contextlib.redirect_stderr(aside):
                 yield console
         except Exception as error:
-            if mistake(error) is None:
+            if mistake(error) is None and not is_interrupted(error):
                 aside.seek(0)
                 shutil.copyfileobj(aside, console)
             raise

@@ -69,12 +69,18 @@ def record_files(patterns: Sequence[str]) -> list[filesystem.FileMetadata]:
     """Finds the files that glob patterns match.
 
     Raises:
-      errors.InputError: a pattern matches no file.
+      errors.InputError: a pattern matches no file, or image files.
     """
     found = []
     for pattern, match in zip(patterns, filesystems.FileSystems.match(list(patterns)), strict=True):
         if not match.metadata_list:
             raise errors.InputError(f'--input {pattern} matches no file; run `panpipe convert` first')
+        for file in match.metadata_list:
+            if annotations.image_files([file.path]):
+                raise errors.InputError(
+                    f'--input {pattern} matches image files, such as {file.path}; a pattern is for records: '
+                    'give the folder of the images, or one of them'
+                )
         found += match.metadata_list
     return found
 

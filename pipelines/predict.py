@@ -23,11 +23,11 @@ from collections.abc import Iterator, Sequence
 import apache_beam as beam
 from apache_beam.ml.inference import base
 
-from panpipe.model import datasets, errors, jobs, progress
+from panpipe.model import datasets, errors, jobs, outputs, progress
 from panpipe.model.inputs import records
 from panpipe.pipelines import archives, execution, inference, photos, resumption
 from panpipe.pipelines.formats import maps as formats_maps
-from panpipe.pipelines.formats import png, registry
+from panpipe.pipelines.formats import registry
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 # Images that are predicted and not written yet: 16 MB each, of Cityscapes.
@@ -57,7 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument('--output', required=True, help='folder to make; must not exist')
     parser.add_argument(
-        '--zip', action='store_true', help='add OUTPUT/archives/*.zip as the test servers take them'
+        '--zip',
+        action='store_true',
+        help='add OUTPUT/archives/*.zip as the test servers take them; the names of COCO archives say the '
+        '--split, without one "test"',
     )
     parser.add_argument(
         '--algorithm', default='panpipe', help='name in the names of COCO archives (default: %(default)s)'
@@ -68,11 +71,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     beam_options = execution.options(beam_arguments)
+    split = arguments.split or 'test'
+    if arguments.zip:
+        archives.check(split, arguments.algorithm)
     spec = inference.dataset(arguments.saved_model)
     name = _format(arguments.format, spec)
     output = os.path.abspath(arguments.output)
     if os.path.exists(output):
         raise errors.InputError(f'--output {output} exists; remove it or choose another folder')
+    outputs.check_folder('--output', output)
     source, total, stamp = _source(arguments.input, arguments.split, spec)
     unfinished = resumption.Unfinished.open(output, _job(arguments, name, stamp))
     has_instances = inference.facts(arguments.saved_model)['has_instances']
@@ -84,15 +91,17 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
             arguments.saved_model, is_shared=not execution.is_one_process(beam_options)
         )
         writer = WriteImages(unfinished, name, spec)
-        execution.run(lambda root: build(root, source, handler, writer, unfinished), beam_options)
-    inference.release()
+        try:
+            execution.run(lambda root: build(root, source, handler, writer, unfinished), beam_options)
+        finally:
+            inference.release()
     unfinished.drop_parts()
     for file_name, content in form.documents(unfinished.notes(), spec).items():
-        png.write_whole(os.path.join(unfinished.folder, file_name), json.dumps(content).encode())
+        outputs.write_whole(os.path.join(unfinished.folder, file_name), json.dumps(content).encode())
     # What an interrupted run left of them may be cut short, or not be wanted any more.
     shutil.rmtree(os.path.join(unfinished.folder, archives.FOLDER), ignore_errors=True)
     if arguments.zip:
-        archives.write(unfinished.folder, name, arguments.split or 'test', arguments.algorithm)
+        archives.write(unfinished.folder, name, split, arguments.algorithm)
     unfinished.finish(output)
     told = '' if has_instances else ' (classes only: the model does not tell things apart)'
     print(f'panpipe predict: wrote {total} predictions to {output}{told}')

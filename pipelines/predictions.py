@@ -91,7 +91,7 @@ def read(folder: str, spec: datasets.DatasetSpec) -> Predictions:
     """Reads what `panoptic.json` of a folder lists.
 
     Raises:
-      errors.InputError: the file is missing or of another form, or lists an image twice.
+      errors.InputError: the file is missing, of another form or data set, or lists an image twice.
     """
     path = files.join(folder, DOCUMENT)
     classes = files.find(folder, 'semantic/*.png')
@@ -101,7 +101,9 @@ def read(folder: str, spec: datasets.DatasetSpec) -> Predictions:
     key = registry.FORMATS[registry.of(spec)].key
     by_image: dict[str, Mapping[str, Any]] = {}
     try:
-        for annotation in json.loads(files.read(path))['annotations']:
+        document = json.loads(files.read(path))
+        _check_categories(document, spec, path)
+        for annotation in document['annotations']:
             for segment in annotation['segments_info']:
                 _ = operator.index(segment['id']), operator.index(segment['category_id'])
             files.join(folder, annotation['file_name'])
@@ -132,6 +134,18 @@ def as_panoptic(semantic: np.ndarray, codec: labels.LabelSpec) -> np.ndarray:
     """Makes one segment of each class, int32 [height, width]; `num_classes` stands for no class."""
     ids = np.where(semantic == codec.num_classes, codec.void, codec.encode(semantic, 1))
     return ids.astype(np.int32)
+
+
+def _check_categories(document: Mapping[str, Any], spec: datasets.DatasetSpec, path: str) -> None:
+    """Refuses a file whose categories have nothing in common with the data set's; it may list none."""
+    told = {category['id']: category['name'] for category in document.get('categories', ())}
+    known = {category.official_id: category.name for category in spec.categories}
+    if told and not told.items() & known.items():
+        number, name = next(iter(told.items()))
+        raise errors.InputError(
+            f'{path} is of another data set than {spec.name}: its category {number} is {name!r}; '
+            'check --dataset'
+        )
 
 
 def _numbering(spec: datasets.DatasetSpec) -> entries.Numbering:

@@ -7,10 +7,8 @@ or made here.
 
 import argparse
 import functools
-import hashlib
 import importlib.metadata
 import importlib.resources
-import json
 import pathlib
 import platform
 import sys
@@ -20,9 +18,9 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from panpipe.model import datasets, errors, jobs, progress
+from panpipe.model import datasets, errors, jobs, outputs, progress
 from panpipe.model.drawing import error_maps
-from panpipe.pipelines import charts, curves, evaluation, gallery, tally
+from panpipe.pipelines import charts, curves, evaluation, gallery, report_inputs, tally
 
 _EXAMPLES = (
     'panpipe report --dataset cityscapes_panoptic --ground_truth RAW --predictions build/predictions '
@@ -33,7 +31,6 @@ _EXAMPLES = (
 _PACKAGES = ('panpipe', 'tensorflow', 'keras', 'apache-beam', 'tensorflow-transform', 'kfp', 'numpy')
 _MEASURES = {'pq': 'PQ', 'sq': 'SQ', 'rq': 'RQ', 'iou': 'IoU'}
 _TILES = (('pq', 'all'), ('sq', 'all'), ('rq', 'all'), ('pq', 'things'), ('pq', 'stuff'))
-_EVALUATED = ('per_image', 'by_size', 'intervals')  # which the evaluation of train has not
 _GROUPS = ('worst', 'best', 'random')
 
 
@@ -118,19 +115,17 @@ def _note(interval: Sequence[float] | None, level: int) -> str:
 def _write(arguments: argparse.Namespace) -> None:
     if arguments.pictures < 0:
         raise errors.InputError(f'--pictures is {arguments.pictures}; give 0 or more')
+    outputs.check_file('--output', arguments.output)
     page = render(_facts(arguments, datasets.find(arguments.dataset)))
-    output: pathlib.Path = arguments.output
-    output.parent.mkdir(parents=True, exist_ok=True)
-    aside = output.with_name(f'{output.name}.partial')
-    aside.write_text(page)
-    aside.replace(output)
-    print(f'wrote {output} ({len(page) / 1e6:.1f} MB)')
+    outputs.write_whole(arguments.output, page.encode())
+    print(f'wrote {arguments.output} ({len(page) / 1e6:.1f} MB)')
 
 
 def _facts(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> dict[str, Any]:
-    score = _read_json(arguments.score)
+    given = report_inputs.read(vars(arguments))
+    score = given.score
     shown = gallery.Gallery.open(arguments.ground_truth, arguments.split, arguments.predictions, spec)
-    evaluated = _read_evaluation(arguments.evaluation) if arguments.evaluation else _evaluate(shown)
+    evaluated = given.evaluation or _evaluate(shown)
     per_image = {image['image_id']: image for image in evaluated['per_image']}
     measure = 'pq' if any(image['pq'] is not None for image in per_image.values()) else 'miou'
     worth = {name: per_image.get(name, {}).get(measure) for name in shown.images}
@@ -154,7 +149,7 @@ def _facts(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> dict[st
             name: tuple(error_maps.COLORS[error].tolist()) for error, name in error_maps.NAMES.items()
         },
         'sizes': {name: row for name, row in evaluated['by_size'].items() if row['pq'] is not None},
-        'oracles': _oracles(_read_json(arguments.oracles)),
+        'oracles': given.oracles,
         'measures': list(_MEASURES.values()),
         'bar': list(_MEASURES).index('pq' if measure == 'pq' else 'iou'),
         'classes': _classes(score or evaluated, spec),
@@ -165,10 +160,10 @@ def _facts(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> dict[st
         'confusion': _confusion(evaluated.get('confusion')),
         'plots': curves.plots(scalars),
         'training': f'{seconds:.0f} s between first and last summary, {speed:.2f} steps a second',
-        'statistics': _read_json(arguments.statistics),
-        'config': _read(arguments.config),
+        'statistics': given.statistics,
+        'config': given.config,
         'config_name': arguments.config.name if arguments.config else '',
-        'data': _data(arguments.records),
+        'data': given.data,
         'versions': _versions(),
     }
 
@@ -183,31 +178,9 @@ def _evaluate(shown: gallery.Gallery) -> dict[str, Any]:
     return evaluation.figures(total, shown.spec, {'evaluator': 'panpipe'})
 
 
-def _oracles(content: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Lists what was perfect, PQ by group and mIoU, and what they gained: (value, gain) in per cent."""
-    names = {'baseline': 'nothing: the network itself', 'instances': 'centers and offsets'}
-    return [
-        {
-            'name': names.get(name, name),
-            'pairs': [(one['pq'][group], one['gain']['pq'][group]) for group in ('all', 'things', 'stuff')]
-            + [(one['miou'], one['gain']['miou'])],
-        }
-        for name, one in content.items()
-        if isinstance(one, dict)
-    ]
-
-
 def _confusion(counted: Mapping[str, Any] | None) -> str:
     """Draws the matrix of an evaluation, or nothing of one from before there was any."""
     return charts.confusion(np.array(counted['counts']), counted['classes']) if counted else ''
-
-
-def _data(records: pathlib.Path | None) -> dict[str, Any]:
-    """Names the records that were trained on: a digest of their manifest, and what it says of splits."""
-    if records is None:
-        return {}
-    text = _read(records / 'manifest.json')
-    return {'digest': hashlib.sha256(text.encode()).hexdigest(), 'manifest': json.loads(text)}
 
 
 def _classes(score: Mapping[str, Any], spec: datasets.DatasetSpec) -> list[dict[str, Any]]:
@@ -229,37 +202,6 @@ def _versions() -> dict[str, str]:
     for name in _PACKAGES:
         installed[name] = importlib.metadata.version(name)
     return installed
-
-
-def _read(path: pathlib.Path | None) -> str:
-    if path is None:
-        return ''
-    try:
-        return path.read_text()
-    except OSError as error:
-        raise errors.InputError(f'cannot read {path}: {error.strerror}') from error
-
-
-def _read_json(path: pathlib.Path | None) -> dict[str, Any]:
-    text = _read(path) or '{}'
-    try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise errors.InputError(f'{path} is not JSON ({error}); give a file that a job wrote') from error
-    if not isinstance(content, dict):
-        raise errors.InputError(f'{path} holds no JSON object; give a file that a job wrote')
-    return content
-
-
-def _read_evaluation(path: pathlib.Path) -> dict[str, Any]:
-    content = _read_json(path)
-    missing = [key for key in _EVALUATED if key not in content]
-    if missing:
-        raise errors.InputError(
-            f'--evaluation {path} lacks {", ".join(missing)}; give the file that `panpipe evaluate` wrote, '
-            'or leave it out'
-        )
-    return content
 
 
 if __name__ == '__main__':

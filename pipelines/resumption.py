@@ -16,7 +16,8 @@ from typing import Any, Self
 
 from apache_beam.io import filesystem
 
-from panpipe.pipelines.formats import maps, png
+from panpipe.model import errors, outputs
+from panpipe.pipelines.formats import maps
 
 _DONE, _JOB = 'done', 'job.json'
 
@@ -31,8 +32,14 @@ class Unfinished:
 
     @classmethod
     def open(cls, output: str, job: Mapping[str, Any]) -> Self:
-        """Goes on with what an interrupted run of the same job left beside `output`, or starts anew."""
-        unfinished = cls(f'{output}.partial')
+        """Goes on with what an interrupted run of the same job left beside `output`, or starts anew.
+
+        Raises:
+          errors.InputError: a file is where the unfinished folder would be.
+        """
+        unfinished = cls(f'{output}{outputs.PARTIAL}')
+        if os.path.lexists(unfinished.folder) and not os.path.isdir(unfinished.folder):
+            raise errors.InputError(f'{unfinished.folder} is a file; remove it or choose another --output')
         path = pathlib.Path(unfinished.folder, _JOB)
         try:
             left = json.loads(path.read_text())
@@ -50,7 +57,7 @@ class Unfinished:
             )
             shutil.rmtree(unfinished.folder)
         os.makedirs(unfinished.done)
-        png.write_whole(str(path), json.dumps(dict(job)).encode())
+        outputs.write_whole(str(path), json.dumps(dict(job)).encode())
         return unfinished
 
     def lacks(self, name: str) -> bool:
@@ -59,7 +66,7 @@ class Unfinished:
 
     def note(self, note: maps.Note) -> None:
         """Notes that the files of an image are there."""
-        png.write_whole(self._path(note.name), json.dumps(note).encode())
+        outputs.write_whole(self._path(note.name), json.dumps(note).encode())
 
     def notes(self) -> list[maps.Note]:
         """Reads the notes of all images, by name."""
@@ -70,7 +77,7 @@ class Unfinished:
         """Removes files that a worker had begun when it was stopped; none may be at work."""
         for place, _, names in os.walk(self.folder):
             for name in names:
-                if name.endswith(png.PARTIAL):
+                if name.endswith(outputs.PARTIAL):
                     os.remove(os.path.join(place, name))
 
     def finish(self, output: str) -> None:

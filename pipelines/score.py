@@ -9,7 +9,6 @@ is panpipe's.
 import argparse
 import functools
 import json
-import os
 import pathlib
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from typing import Any
 
 from rich import console, table
 
-from panpipe.model import errors, jobs
+from panpipe.model import errors, jobs, outputs
 from panpipe.pipelines import evaluators, judges, own_score, summaries
 
 _JUDGES: Mapping[str, Callable[..., dict[str, Any]]] = {'cityscapes': judges.cityscapes, 'coco': judges.coco}
@@ -43,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    if arguments.output:
+        outputs.check_file('--output', arguments.output)
     python = evaluators.interpreter(arguments.python)
     if not arguments.ground_truth.is_dir():
         raise errors.InputError(f'the folder --ground_truth {arguments.ground_truth} does not exist')
@@ -82,10 +83,7 @@ def _compare(score: Mapping[str, Any]) -> None:
 
 def write(path: pathlib.Path, score: Mapping[str, Any]) -> None:
     """Writes the score file whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f'{path.name}.partial')
-    aside.write_text(json.dumps(score, indent=2) + '\n')
-    os.replace(aside, path)
+    outputs.write_whole(path, json.dumps(score, indent=2).encode() + b'\n')
 
 
 def show(score: Mapping[str, Any]) -> None:

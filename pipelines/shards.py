@@ -72,9 +72,9 @@ def staged(output: str) -> Iterator[str]:
     try:
         yield staging
     except BaseException:
-        _delete([*files.find(staging, '*'), staging, *([output] if is_new else [])])
+        files.delete([*files.find(staging, '*'), staging, *([output] if is_new else [])])
         raise
-    _delete([*files.find(staging, '*'), staging])
+    files.delete([*files.find(staging, '*'), staging])
 
 
 def save_plans(staging: str, planned: Sequence[Shard]) -> list[str]:
@@ -103,7 +103,7 @@ def publish(staging: str, output: str, planned: Sequence[Shard], facts: Mapping[
     """Moves finished shards to their places, removes those of an earlier run, writes the manifest last."""
     manifest = files.join(output, MANIFEST)
     kept = _earlier_splits(manifest, facts)
-    _delete([manifest])
+    files.delete([manifest])
     names = [shard.name for shard in planned]
     filesystems.FileSystems.rename(
         [files.join(staging, name) for name in names], [files.join(output, name) for name in names]
@@ -111,7 +111,7 @@ def publish(staging: str, output: str, planned: Sequence[Shard], facts: Mapping[
     splits = dict.fromkeys(shard.split for shard in planned)
     for split in splits:
         stale = files.find(output, f'{split}-?????-of-?????{_SUFFIX}')
-        _delete([path for path in stale if path.rsplit('/', 1)[-1] not in names])
+        files.delete([path for path in stale if path.rsplit('/', 1)[-1] not in names])
     told = {
         split: {
             'images': sum(len(shard.entries) for shard in planned if shard.split == split),
@@ -177,9 +177,3 @@ def _earlier_splits(manifest: str, facts: Mapping[str, Any]) -> dict[str, Any]:
 def _write(path: str, content: bytes) -> None:
     with filesystems.FileSystems.create(path, compression_type=_PLAIN) as file:
         file.write(content)
-
-
-def _delete(paths: Sequence[str]) -> None:
-    present = [path for path in paths if files.exists(path)]
-    if present:
-        filesystems.FileSystems.delete(present)

@@ -12,23 +12,21 @@ import difflib
 import functools
 import io
 import itertools
-import os
 import sys
 from collections.abc import Collection, Iterable, Sequence
 
 from PIL import Image
 
-from panpipe.model import errors, jobs
+from panpipe.model import errors, jobs, outputs
 from panpipe.model.drawing import page, sheet
 from panpipe.model.inputs import records
 from panpipe.pipelines import predicted_sheet, predictions, record_sheet, stored
-from panpipe.pipelines.formats import png
 from panpipe.pipelines.sources import files
 
 _EXAMPLES = (
     "panpipe show 'records/train-*' --output sample.png",
     "panpipe show 'records/train-*' --list",
-    "panpipe show 'records/train-*' --image aachen_000000_000019_leftImg8bit --config c.textproto --crops 3 "
+    "panpipe show 'records/train-*' --image aachen_000000_000019 --config c.textproto --crops 3 "
     '--output sample.png',
     "panpipe show 'records/train-*' --page 12 --output samples.html",
     'panpipe show predictions --dataset coco_panoptic --photos val2017 --output prediction.png',
@@ -73,7 +71,7 @@ def _run(arguments: argparse.Namespace) -> None:
     if drawn:
         title = f'{len(drawn)} images of {" ".join(arguments.input)}'
         content = _png(drawn[0]) if arguments.page is None else page.render(title, drawn).encode()
-        png.write_whole(arguments.output, content)
+        outputs.write_whole(arguments.output, content)
         print(f'panpipe show: wrote {arguments.output}')
 
 
@@ -86,8 +84,8 @@ def _check(arguments: argparse.Namespace) -> None:
         raise errors.InputError(
             f'--output {arguments.output} must end in .png; for an HTML page add --page N'
         )
-    if arguments.output and not os.path.isdir(os.path.dirname(arguments.output) or '.'):
-        raise errors.InputError(f'the folder of --output {arguments.output} does not exist; make it first')
+    if arguments.output:
+        outputs.check_file('--output', arguments.output)
     if arguments.crops < 0:
         raise errors.InputError(f'--crops is {arguments.crops}; it must be at least 0')
     if arguments.crops and not arguments.config:

@@ -22,8 +22,9 @@ import rich.console
 import rich.table
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from panpipe.model import datasets, errors, jobs, quiet
+from panpipe.model import datasets, errors, jobs, outputs, quiet
 from panpipe.pipelines import execution
+from panpipe.pipelines.sources import files
 
 _BATCH_SIZE = 8  # records decoded at once; bounds memory
 _STRIDE = 32  # the largest output stride of the networks
@@ -42,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         '--dataset', required=True, help=f'{", ".join(datasets.SPECS)}, or a .json description'
     )
-    parser.add_argument('--input', required=True, help='glob patterns of records, separated by commas')
+    parser.add_argument(
+        '--input', required=True, help='glob patterns of records, or folders of them, separated by commas'
+    )
     parser.add_argument('--output', required=True, type=pathlib.Path, help='folder to write to')
     arguments, beam_arguments = parser.parse_known_args(argv)
     return jobs.run('statistics', lambda: _statistics(arguments, beam_arguments))
@@ -50,12 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _statistics(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     spec, options = datasets.find(arguments.dataset), execution.options(beam_arguments)
-    patterns = [pattern.strip() for pattern in arguments.input.split(',')]
-    for pattern in patterns:
-        if not beam.io.filesystems.FileSystems.match([pattern])[0].metadata_list:
-            raise errors.InputError(f'--input {pattern} matches no file; run panpipe convert first')
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=arguments.output, prefix='.unfinished-') as staging:
+    outputs.check_folder('--output', arguments.output)
+    patterns = [_pattern(part.strip()) for part in arguments.input.split(',')]
+    # Beside the place or in it, for renaming works within one file system; but TensorFlow finds no graph in
+    # a folder whose name it takes for a pattern.
+    nearest: str | None = outputs.nearest_folder(arguments.output)
+    if nearest and files.quoted(nearest) != nearest:
+        nearest = None
+    with tempfile.TemporaryDirectory(dir=nearest, prefix='.unfinished-') as staging:
         graph = pathlib.Path(staging, 'transform_graph')
         try:
             facts = summarize(_analyze(patterns, spec, graph, options), spec)
@@ -68,10 +73,19 @@ def _statistics(arguments: argparse.Namespace, beam_arguments: Sequence[str]) ->
             ) from error
         report = pathlib.Path(staging, 'statistics.json')
         report.write_text(json.dumps(facts, indent=2) + '\n')
+        arguments.output.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(arguments.output / graph.name, ignore_errors=True)
         for finished in (graph, report):
-            os.replace(finished, arguments.output / finished.name)
+            shutil.move(finished, arguments.output / finished.name)
     _show(facts)
+
+
+def _pattern(given: str) -> str:
+    """Returns a glob pattern of record files; a folder stands for all `*.tfrecord` in it."""
+    pattern = files.join(files.quoted(given), '*.tfrecord') if os.path.isdir(given) else given
+    if not beam.io.filesystems.FileSystems.match([pattern])[0].metadata_list:
+        raise errors.InputError(f'--input {given} matches no file; run panpipe convert first')
+    return pattern
 
 
 def _analyze(
@@ -83,6 +97,8 @@ def _analyze(
         from tfx_bsl.public import tfxio
 
         from panpipe.pipelines import label_counts
+
+        quiet.find_devices()
 
     schema = schema_utils.schema_from_feature_spec(dict(label_counts.FEATURES))
     source = tfxio.TFExampleRecord(patterns, schema=schema, telemetry_descriptors=['panpipe'])

@@ -33,6 +33,10 @@ def find_files(patterns: Sequence[str]) -> list[str]:
 
 def match(pattern: str) -> list[str]:
     """Lists the files that a glob pattern matches, or all `*.tfrecord` where it names a folder."""
+    if os.path.isdir(pattern) or pattern.endswith('/'):
+        return files.find(pattern, '*.tfrecord')
+    if os.path.isfile(pattern):
+        return [pattern]
     matched = filesystems.FileSystems.match([pattern])[0].metadata_list
     paths = [file.path for file in matched if not os.path.isdir(file.path)]
     return paths + files.find(pattern, '*.tfrecord')

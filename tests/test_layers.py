@@ -22,6 +22,7 @@ CORE = (
     'panpipe.model.jobs',
     'panpipe.model.labels',
     'panpipe.model.masks',
+    'panpipe.model.outputs',
     'panpipe.model.overlaps',
     'panpipe.model.progress',
     'panpipe.model.quality',

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from panpipe.model import datasets, masks
+from panpipe.model import datasets, masks, outputs
 from panpipe.pipelines.formats import maps as formats_maps
 from panpipe.pipelines.formats import png, segments
 
@@ -80,10 +80,10 @@ def _instances(
         category = spec.by_id[panoptic_id // spec.labels.label_divisor]
         lines.append(f'{path} {category.official_id} {score:.9g}\n')
     text = os.path.join(folder, f'{name}.txt')
-    return [*tasks, functools.partial(png.write_whole, text, ''.join(lines).encode())]
+    return [*tasks, functools.partial(outputs.write_whole, text, ''.join(lines).encode())]
 
 
 def _write_mask(path: str, panoptic: np.ndarray, panoptic_id: int, extent: masks.Extent) -> None:
     rows, columns = slice(extent.top, extent.bottom), slice(extent.left, extent.right)
     inside = panoptic[rows, columns] == panoptic_id
-    png.write_whole(path, png.encode_within(inside, panoptic.shape, (extent.top, extent.left)))
+    outputs.write_whole(path, png.encode_within(inside, panoptic.shape, (extent.top, extent.left)))

@@ -10,9 +10,8 @@ import numpy as np
 from isal import isal_zlib
 from PIL import Image
 
-from panpipe.model import errors
+from panpipe.model import errors, outputs
 
-PARTIAL = '.partial'  # ends the names of files that are not whole yet
 _SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _GREY, _RGB = 0, 2
 # Of ISA-L, which at this level makes of label maps what zlib does at its third, in a tenth of the time.
@@ -21,7 +20,7 @@ _LEVEL = 1
 
 def save(path: str, pixels: np.ndarray) -> None:
     """Saves uint8 [height, width] or [height, width, 3], uint16 or bool [height, width], as a PNG."""
-    write_whole(path, encode(pixels))
+    outputs.write_whole(path, encode(pixels))
 
 
 def side_by_side(tasks: Iterable[Callable[[], None]]) -> None:
@@ -84,17 +83,6 @@ def _file(rows: np.ndarray, header: bytes) -> bytes:
 def _chunk(name: bytes, content: bytes) -> bytes:
     checksum = isal_zlib.crc32(name + content)
     return struct.pack('>I', len(content)) + name + content + struct.pack('>I', checksum)
-
-
-def write_whole(path: str, content: bytes) -> None:
-    """Writes a file aside and renames it.
-
-    A worker may be stopped at any moment, or do an image twice.
-    """
-    aside = f'{path}.{os.getpid()}{PARTIAL}'
-    with open(aside, 'wb') as file:
-        file.write(content)
-    os.replace(aside, path)
 
 
 def load(path: str, mode: str) -> np.ndarray:

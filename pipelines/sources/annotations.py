@@ -12,6 +12,14 @@ from panpipe.model import errors, labels
 from panpipe.pipelines.sources import entries, files
 
 _COLORS = 256**3
+# Of a segment's values: types that JSON may give, and what they are called.
+_TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
+    'id': ((int,), 'a whole number'),
+    'category_id': ((int,), 'a whole number'),
+    'area': ((int, float), 'a number of pixels'),
+    'iscrowd': ((int, bool), '0 or 1'),
+}
+_MOST_SHOWN = 120  # characters of a segment
 _FORMATS = {'.jpg': 'jpeg', '.jpeg': 'jpeg', '.png': 'png'}
 
 
@@ -39,7 +47,10 @@ def image_files(paths: Sequence[str], image_id: Callable[[str], str] = stem) -> 
 
 
 def read(
-    path: str, key: Callable[[Mapping[str, Any]], str], numbering: entries.Numbering
+    path: str,
+    key: Callable[[Mapping[str, Any]], str],
+    numbering: entries.Numbering,
+    has_areas: bool = True,
 ) -> dict[str, tuple[str, tuple[labels.Segment, ...]]]:
     """Reads a panoptic JSON file: image id → (name of its PNG, segments).
 
@@ -47,15 +58,19 @@ def read(
       path: of the JSON file.
       key: says to which image an annotation belongs.
       numbering: the classes that may occur.
+      has_areas: segments state their areas; else those are not looked at.
 
     Raises:
       errors.InputError: the file is no such JSON, names an image or a segment twice, an unknown class, or a
-        crowd of stuff.
+        crowd of stuff, or has a value of a wrong type.
     """
     try:
         content = json.loads(files.read(path))
-        annotations = [(key(a), a['file_name'], _segments(a)) for a in content['annotations']]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        annotations = [
+            (key(a), a['file_name'], _segments(a, f'{path}, image {key(a)}', has_areas))
+            for a in content['annotations']
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, errors.InputError):
             raise
         raise errors.InputError(
@@ -85,7 +100,7 @@ def join(
     Raises:
       errors.InputError: an image has no annotation, or an annotation no PNG; and as `read`.
     """
-    annotated = read(json_path, key, numbering)
+    annotated = read(json_path, key, numbering, has_areas)
     folder = json_path.removesuffix('.json')
     pngs = set(files.find(folder, '*.png'))
     joined = []
@@ -132,11 +147,29 @@ def join_maps(
     return [dataclasses.replace(entry, label=label(by_image[entry.image_id])) for entry in found]
 
 
-def _segments(annotation: Mapping[str, Any]) -> tuple[labels.Segment, ...]:
-    return tuple(
-        labels.Segment(s['id'], s['category_id'], s.get('area', 0), bool(s.get('iscrowd', 0)))
-        for s in annotation['segments_info']
-    )
+def _segments(annotation: Mapping[str, Any], where: str, has_areas: bool) -> tuple[labels.Segment, ...]:
+    return tuple(_segment(told, where, has_areas) for told in annotation['segments_info'])
+
+
+def _segment(told: Mapping[str, Any], where: str, has_areas: bool) -> labels.Segment:
+    """Reads one entry of segments_info. Raises errors.InputError for a value of a wrong type."""
+    values = {'iscrowd': 0, **told}
+    if not has_areas:
+        values['area'] = 0
+    for name, (kinds, noun) in _TYPES.items():
+        if name not in values:
+            raise errors.InputError(f'{where}: the segment {_short(told)} has no {name}; add it')
+        value = values[name]
+        if type(value) not in kinds or (name == 'iscrowd' and value not in (0, 1)):
+            raise errors.InputError(
+                f'{where}: {name} of the segment {_short(told)} must be {noun}; correct the file'
+            )
+    return labels.Segment(values['id'], values['category_id'], values['area'], bool(values['iscrowd']))
+
+
+def _short(told: Mapping[str, Any]) -> str:
+    text = json.dumps(told)
+    return text if len(text) <= _MOST_SHOWN else f'{text[:_MOST_SHOWN]}…'
 
 
 def _check_segments(segments: Sequence[labels.Segment], numbering: entries.Numbering, where: str) -> None:

@@ -114,3 +114,11 @@ def test_silence_at_the_endpoint_is_one_line_and_status_2(server, capsys):
 def test_wrong_parameters_are_refused(entry, words):
     with pytest.raises(errors.InputError, match=words):
         submission.parameters(pipeline.compiled(pipeline.Cluster()), [entry])
+
+
+@pytest.mark.parametrize('accelerator', ['foo', 'foo=', 'foo=x', '=1', 'foo=0', 'foo=-1'])
+def test_wrong_accelerators_are_refused(accelerator, tmp_path, capsys):
+    path = tmp_path / 'pipeline.yaml'
+    assert workflow.main(['compile', '--output', str(path), f'--accelerator={accelerator}']) == 2
+    assert f'--accelerator {accelerator}: write RESOURCE=N' in capsys.readouterr().err
+    assert not path.exists()

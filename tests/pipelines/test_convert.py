@@ -4,6 +4,7 @@
 import hashlib
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 
@@ -15,7 +16,7 @@ import shared
 import synthetic
 from panpipe.model import datasets
 from panpipe.model.inputs import records
-from panpipe.pipelines import convert, shards, sources
+from panpipe.pipelines import convert, shards, sources, stored
 from panpipe.pipelines.sources import entries
 
 DATASETS = ('cityscapes_panoptic', 'coco_panoptic')
@@ -223,7 +224,7 @@ def test_output_that_is_a_file_is_told(raw, tmp_path, capsys):
     output = tmp_path / 'records'
     output.write_text('')
     assert _convert(raw['cityscapes_panoptic'], output) == 2
-    assert f'cannot write into {output}' in _one_line(capsys)
+    assert f'--output {output} is a file; name a folder' in _one_line(capsys)
 
 
 def test_a_custom_data_set_in_the_coco_layout(raw, tmp_path):
@@ -268,3 +269,16 @@ def test_two_worker_processes_write_the_same_files(raw, tmp_path, capfd):
     assert _convert(root, tmp_path / 'three', 'cityscapes_panoptic', *parallel) == 2
     assert f'{path} cannot be decoded' in _one_line(capfd)
     assert not (tmp_path / 'three').exists()
+
+
+def test_folders_may_have_brackets(raw, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'raw[1]').mkdir()
+    shutil.copytree(raw['cityscapes_panoptic'], 'raw[1]/toy')
+    assert _convert('raw[1]/toy', 'records[1]', 'cityscapes_panoptic', '--num_shards=2') == 0
+    assert _convert('raw[1]/toy', 'records[1]', 'cityscapes_panoptic', '--num_shards=1') == 0
+    names = [f'{split}-00000-of-00001.tfrecord' for split in ('train', 'val')]
+    assert sorted(path.name for path in (tmp_path / 'records[1]').iterdir()) == ['manifest.json', *names]
+    assert _convert('raw[1]', 'other[1]') == 2
+    assert not (tmp_path / 'other[1]').exists()
+    assert stored.find_files(['records[1]']) == [f'records[1]/{name}' for name in names]

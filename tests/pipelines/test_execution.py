@@ -109,6 +109,23 @@ def test_mistake_reads_tracebacks(text, message):
     assert execution.mistake(RuntimeError(text)) == message
 
 
+def _interrupt(number):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize('mode', ['in_memory', 'multi_threading'])
+def test_interruptions_on_workers_come_back(mode, capfd):
+    options = execution.options([f'--direct_running_mode={mode}', '--direct_num_workers=2'])
+    with pytest.raises(KeyboardInterrupt):
+        execution.run(lambda pipeline: pipeline | beam.Create([1]) | beam.Map(_interrupt), options)
+    assert 'Traceback' not in capfd.readouterr().err
+
+
+def test_words_of_an_interruption_elsewhere_are_none():
+    assert not execution.is_interrupted(RuntimeError('KeyError: a KeyboardInterrupt'))
+    assert execution.is_interrupted(RuntimeError('Traceback:\n  File "x"\nKeyboardInterrupt\n\n'))
+
+
 def test_mistake_follows_causes():
     outer = RuntimeError('pipeline failed')
     outer.__cause__ = errors.InputError("a\nb [while running 'Load']")

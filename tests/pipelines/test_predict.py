@@ -190,8 +190,13 @@ def test_a_damaged_record_is_named(models, tmp_path, capsys):
         ({'--input': 'nowhere/*.tfrecord'}, 'matches no file'),
         ({'--input': 'EMPTY'}, 'holds no .png or .jpg file'),
         ({'--input': 'EMPTY', '--split': 'val'}, 'EMPTY'),
+        ({'--input': 'PHOTOS'}, 'matches image files, such as'),
         ({'--input': 'DAMAGED'}, 'is cut short or no TFRecord file'),
         ({'--output': 'EMPTY'}, 'exists; remove it'),
+        (
+            {'--algorithm': 'a/b', '--zip': None},
+            "--algorithm is 'a/b', which goes into the names of archives",
+        ),
         ({'--colour': 'red'}, '--colour'),
     ],
     ids=str,
@@ -200,8 +205,9 @@ def test_mistakes_are_told_in_one_line(models, photos, tmp_path, capsys, argumen
     (tmp_path / 'EMPTY').mkdir()
     (tmp_path / 'DAMAGED.tfrecord').write_bytes(b'x' * 40)
     places = {'EMPTY': str(tmp_path / 'EMPTY'), 'DAMAGED': str(tmp_path / 'DAMAGED.*')}
+    places['PHOTOS'] = str(photos / 'day0' / '*.png')
     given = {'--saved_model': models['coco'], '--input': photos, '--output': tmp_path / 'out', **arguments}
-    flat = [str(places.get(part, part)) for pair in given.items() for part in pair]
+    flat = [str(places.get(part, part)) for pair in given.items() for part in pair if part is not None]
     assert predict.main(flat) == 2
     told = capsys.readouterr().err.splitlines()
     assert told[-1].startswith('panpipe predict: error: ')
@@ -291,7 +297,7 @@ def _files(folder):
     'last_words',
     [
         # With a PNG that is half written aside.
-        'png.os.replace = lambda *at: die() if at[1].endswith(".png") else os.replace(*at)\n',
+        'outputs.os.replace = lambda *at: die() if str(at[1]).endswith(".png") else os.replace(*at)\n',
         'archives.zipfile.ZipFile.write = lambda *_: die()\n',
         'resumption.os.remove = lambda path: die()\n',  # as it finishes, without notes
     ],
@@ -302,10 +308,10 @@ def test_a_run_that_was_killed_anywhere_ends_as_if_it_had_not(models, photos, tm
     program = (
         'import os, sys, types\n'
         'from panpipe.pipelines import archives, predict, resumption\n'
-        'from panpipe.pipelines.formats import png\n'
+        'from panpipe.model import outputs\n'
         'def die(): os.kill(os.getpid(), 9)\n'
         # Of these modules alone.
-        'png.os = types.SimpleNamespace(**vars(os))\n'
+        'outputs.os = types.SimpleNamespace(**vars(os))\n'
         'resumption.os = types.SimpleNamespace(**vars(os))\n'
     )
     _die(f'{program}{last_words}predict.main(sys.argv[1:])\n', arguments, tmp_path)
@@ -340,6 +346,20 @@ def test_images_that_were_written_anew_are_predicted_anew(models, tmp_path, monk
     assert predict.main(arguments) == 0
     assert 'starts anew' in capsys.readouterr().err
     _assert_predicted(tmp_path / 'out', {'1': image}, 'coco')
+
+
+def test_a_photo_that_was_taken_away_is_in_no_prediction(models, photos, tmp_path, monkeypatch, capsys):
+    def stop(*_):
+        raise errors.JobError('stopped')
+
+    arguments = _arguments(models['coco'], photos, tmp_path / 'out')
+    with monkeypatch.context() as context:
+        context.setattr(resumption.Unfinished, 'finish', stop)
+        assert predict.main(arguments) == 1
+    next(photos.rglob('*.png')).unlink()
+    assert predict.main(arguments) == 0
+    images = {path.stem: np.array(Image.open(path)) for path in photos.rglob('*.png')}
+    _assert_predicted(tmp_path / 'out', images, 'coco')
 
 
 def test_a_killed_run_goes_on_and_predicts_no_image_again(models, photos, tmp_path, capsys):
@@ -381,6 +401,15 @@ def test_a_model_with_the_compiled_op_wants_it_built(models, tmp_path, monkeypat
     monkeypatch.setattr(library, 'FOLDER', tmp_path)
     with pytest.raises(errors.InputError, match=r'python -m panpipe\.custom_ops\.build'):
         inference.Predictor(str(tmp_path / 'model'))
+
+
+def test_the_model_is_let_go_of_after_a_mistake_too(models, tmp_path, monkeypatch, capsys):
+    (tmp_path / 'a.png').write_bytes(png.encode(np.zeros((9, 9, 3), np.uint8))[:50])
+    released, release = [], inference.release
+    monkeypatch.setattr(inference, 'release', lambda: released.append(release()))
+    assert _run(models['coco'], tmp_path / 'a.png', tmp_path / 'out') == 2
+    assert 'a.png' in capsys.readouterr().err
+    assert len(released) == 1
 
 
 def test_the_command_ends_quietly(models, photos, tmp_path):

@@ -4,6 +4,8 @@ import io
 import json
 import pathlib
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -149,9 +151,23 @@ def test_pictures_alone_make_a_page(scene):
     [
         (['--split', 'test2'], 'test2'),
         (['--predictions', 'nowhere'], 'nowhere/panoptic.json'),
-        (['--score', 'absent.json'], 'error: cannot read absent.json: No such file or directory'),
+        (['--score', 'absent.json'], 'error: --score: cannot read absent.json: No such file or directory'),
         (['--score', LIST], 'no JSON object'),
-        (['--evaluation', TRAINED], 'lacks per_image, by_size, intervals; give the file that'),
+        (
+            ['--score', 'other.json'],
+            'lacks evaluator, pq, miou, per_class); give the file that `panpipe score`',
+        ),
+        (
+            ['--evaluation', TRAINED],
+            'lacks per_image, by_size, intervals); give the file that `panpipe evaluate`',
+        ),
+        (['--oracles', 'other.json'], "--oracles other.json is of another form (KeyError: 'pq')"),
+        (['--oracles', 'empty.json'], 'no oracle); give the file that `panpipe oracles` wrote'),
+        (['--statistics', 'other.json'], '--statistics other.json is of another form'),
+        (['--statistics', TRAINED], 'lacks images); give the file that `panpipe statistics` wrote'),
+        (['--records', '.'], '--records manifest.json is of another form'),
+        (['--config', 'latin.textproto'], '--config latin.textproto is no text'),
+        (['--run_dir', 'nope'], '--run_dir nope holds no summaries'),
         (['--pictures', '-1'], '--pictures is -1'),
     ],
 )
@@ -159,6 +175,10 @@ def test_mistakes_are_one_line_and_status_2(scene, more, words, tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     (tmp_path / LIST).write_text('[]')
     (tmp_path / TRAINED).write_text(json.dumps(SCORE))
+    for name in ('other.json', 'manifest.json'):
+        (tmp_path / name).write_text(json.dumps({'images': 3, 'height': {}}))
+    (tmp_path / 'empty.json').write_text('{}')
+    (tmp_path / 'latin.textproto').write_bytes(b'name: "\xe9"')
     assert _run(scene, *more) == 2
     error = capsys.readouterr().err
     assert words in error
@@ -173,6 +193,16 @@ def test_a_resumed_run_counts_the_later_value(tmp_path):
     (curve,) = curves.read(pathlib.Path(tmp_path))
     assert curve.steps == (1, 2, 3)
     assert curve.values == (7, 8, 3)
+
+
+def test_reading_curves_is_quiet(tmp_path):
+    _events(tmp_path / 'train', {'learning_rate': [1, 2, 3]})
+    program = (
+        'import pathlib, sys\nfrom panpipe.model import quiet\nquiet.libraries()\n'
+        'from panpipe.pipelines import curves\nassert curves.read(pathlib.Path(sys.argv[1]))'
+    )
+    done = subprocess.run([sys.executable, '-c', program, str(tmp_path)], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, '')
 
 
 def test_pictures_among_the_summaries_are_no_curves(tmp_path):

@@ -147,7 +147,6 @@ def test_a_record_without_label_is_its_photo(tmp_path):
     ('given', 'words'),
     [
         (['R', '--output', 'x.jpg'], '--output x.jpg must end in .png'),
-        (['R', '--output', 'nowhere/x.png'], 'the folder of --output nowhere/x.png does not exist; make it'),
         (['R', '--page', '0'], '--page needs a number of at least 1'),
         (['R', '--page', '2', '--image', 'FIRST'], 'so no --image'),
         (['R', '--crops', '1'], '--crops needs --config'),
@@ -163,6 +162,7 @@ def test_a_record_without_label_is_its_photo(tmp_path):
         (['EMPTY'], 'EMPTY matches no file; give records of `panpipe convert`'),
         (['none*'], 'none* matches no file'),
         (['P'], 'name their data set: --dataset'),
+        (['P', '--dataset', 'OTHER'], 'is of another data set than '),
         (['P', 'R', '--dataset', 'OWN'], 'give one such folder'),
         (['P', '--dataset', 'OWN', '--crops', '1', '--config', 'c'], 'neither --config nor --crops'),
         (['P', '--dataset', 'OWN', '--image', '77'], "holds no image '77', but 1 others"),

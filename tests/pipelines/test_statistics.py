@@ -3,6 +3,8 @@
 
 import collections
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -165,6 +167,27 @@ def test_no_file(tmp_path, capsys):
     assert not (tmp_path / 'out').exists()
 
 
+def test_the_command_is_quiet(tmp_path):
+    _write(tmp_path / 'a.tfrecord', [np.zeros((30, 40), np.int32)])
+    command = [sys.executable, '-m', 'panpipe.components.command', 'statistics', '--dataset', SPEC.name]
+    given = ['--input', str(tmp_path), '--output', str(tmp_path / 'out')]
+    done = subprocess.run([*command, *given], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, '')
+
+
+def test_a_folder_of_records(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tmp_path = tmp_path / 'records[1]'
+    tmp_path.mkdir()
+    _write(tmp_path / 'a.tfrecord', [np.zeros((30, 40), np.int32)])
+    (tmp_path / 'manifest.json').write_text('{}')
+    output = tmp_path / 'new' / 'out'
+    given = ['--dataset', SPEC.name, '--input', tmp_path.name, '--output', str(output)]
+    assert statistics.main(given) == 0
+    assert json.loads((output / 'statistics.json').read_text())['images'] == 1
+    assert {path.name for path in tmp_path.iterdir()} == {'a.tfrecord', 'manifest.json', 'new'}
+
+
 def test_unknown_option(tmp_path, capsys):
     assert _run(tmp_path, '--inputs=x') == 2
     assert '--inputs: neither an option of this job' in capsys.readouterr().err
@@ -175,3 +198,4 @@ def test_damaged_record(tmp_path, capsys):
     (tmp_path / 'a.tfrecord').write_bytes((tmp_path / 'a.tfrecord').read_bytes()[:-9])
     assert _run(tmp_path) == 2
     assert 'a record is damaged (Not a valid TFRecord)' in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ['a.tfrecord']

@@ -32,7 +32,13 @@ def _ids(paths):
 
 def test_files_are_found_by_pattern_and_by_folder(folder):
     both = [str(folder / f'train-{number}.tfrecord') for number in range(2)]
-    for patterns in ([str(folder)], [f'{folder}/train-*'], [both[1], both[0]], [str(folder), both[0]]):
+    for patterns in (
+        [str(folder)],
+        [f'{folder}/'],
+        [f'{folder}/train-*'],
+        [both[1], both[0]],
+        [str(folder), both[0]],
+    ):
         assert stored.find_files(patterns) == both
     assert stored.match(f'{folder}/train-1*') == both[1:]
     assert stored.match(f'{folder}/none*') == []

@@ -44,5 +44,5 @@ def test_all_tasks_are_done_and_errors_are_told(tmp_path):
         [lambda i=i: png.save(str(tmp_path / f'{i}.png'), np.eye(4, dtype=bool)) for i in range(9)]
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == [f'{i}.png' for i in range(9)]
-    with pytest.raises(FileNotFoundError):
-        png.side_by_side([lambda: png.save(str(tmp_path / 'nowhere/a.png'), np.eye(4, dtype=bool))])
+    with pytest.raises(FileExistsError):
+        png.side_by_side([lambda: png.save(str(tmp_path / '0.png/a.png'), np.eye(4, dtype=bool))])

@@ -116,6 +116,16 @@ def test_annotations_of_other_images_are_left_alone(tmp_path):
         (_with(category_id=12), 'segment 9 is of category 12, which the data set does not have'),
         (_with() + _with(), 'annotates the image 000000000009 twice'),
         ([], 'has no annotation of the image .*000000000009.jpg'),
+        (_with(id='9'), r'000000000009: id of the segment {"id": "9", .*} must be a whole number; correct'),
+        (_with(id=[9]), 'id of the segment .* must be a whole number'),
+        (_with(id=9.5), 'id of the segment .* must be a whole number'),
+        (_with(id=True), 'id of the segment .* must be a whole number'),
+        (_with(category_id='187'), 'category_id of the segment .* must be a whole number'),
+        (_with(category_id=[187]), 'category_id of the segment .* must be a whole number'),
+        (_with(iscrowd='0'), 'iscrowd of the segment .* must be 0 or 1'),
+        (_with(iscrowd=2), 'iscrowd of the segment .* must be 0 or 1'),
+        (_with(area='2'), 'area of the segment .* must be a number of pixels'),
+        ([{**_with()[0], 'segments_info': [{'id': 9, 'category_id': 187}]}], 'has no area; add it'),
         ([{'image_id': 9}], 'is not a panoptic JSON file'),
         ({'000000000009.png': SEGMENTS}, 'is not a panoptic JSON file'),
     ],
@@ -123,6 +133,13 @@ def test_annotations_of_other_images_are_left_alone(tmp_path):
 def test_contradictions_are_told(annotations, message, tmp_path):
     with pytest.raises(errors.InputError, match=message):
         _maps(_write(tmp_path, annotations))
+
+
+def test_a_deep_file_is_told(tmp_path):
+    root = _write(tmp_path)
+    (root / 'annotations/panoptic_train2017.json').write_text('[' * 10**5)
+    with pytest.raises(errors.InputError, match='is not a panoptic JSON file'):
+        _maps(root)
 
 
 def test_too_many_instances_are_told_before_any_work(tmp_path):

@@ -113,12 +113,15 @@ def test_exif_behind_the_pixels_counts():
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(encoded))), np.rot90(PIXELS, -1))
 
 
-def test_folders_may_have_odd_names(tmp_path):
+def test_folders_may_have_odd_names(tmp_path, monkeypatch):
     folder = tmp_path / 'a [b] *c?'
     folder.mkdir()
     (folder / 'x.png').write_bytes(b'1')
     (tmp_path / 'a b').mkdir()
     assert files.find(str(folder), '*.png') == [str(folder / 'x.png')]
+    monkeypatch.chdir(tmp_path)
+    assert files.find(folder.name, '*.png') == [f'{folder.name}/x.png']
+    assert files.find('.', f'{"?" * len(folder.name)}/*.png') == [f'./{folder.name}/x.png']
     assert files.read(str(folder / 'x.png')) == b'1'
     with pytest.raises(errors.InputError, match=r'cannot read .*y\.png: it is missing'):
         files.read(str(folder / 'y.png'))
