@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 
 from panpipe.custom_ops import merge
-from panpipe.model import averages, build, config, datasets, errors, inference, jobs, labels
+from panpipe.model import averages, build, config, datasets, errors, inference, jobs, labels, outputs
 from panpipe.model.inputs import pipeline
 from panpipe.model.postprocess import restore, scores
 
@@ -101,6 +101,7 @@ def _run(arguments: argparse.Namespace) -> None:
     experiment = config.load(arguments.config, arguments.set)
     if os.path.exists(arguments.output):
         raise errors.InputError(f'--output {arguments.output} exists; remove it or choose another folder')
+    outputs.check_folder('--output', arguments.output)
     network = build.network(experiment)
     averages.restore_whole(network, arguments.checkpoint)
     save(experiment, network, arguments.output, use_op=not arguments.pure_tf)

@@ -12,7 +12,6 @@ import dataclasses
 import functools
 import importlib.metadata
 import json
-import os
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,8 +32,10 @@ from panpipe.model import (
     inference,
     jobs,
     labels,
+    outputs,
     progress,
     quality,
+    rundir,
     tensors,
 )
 from panpipe.model.inputs import pipeline, reading
@@ -71,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    outputs.check_file('--output', arguments.output)
     experiment = config.load(arguments.config, arguments.set)
     _check(experiment)
     samples = pipeline.evaluation_samples(experiment).take(experiment.evaluator_options.eval_steps)
@@ -93,7 +95,8 @@ def _run(arguments: argparse.Namespace) -> None:
         'num_images': total,
     }
     found = figures(counted)
-    _write({**facts, **found}, arguments.output)
+    content = json.dumps({**facts, **found}, indent=2) + '\n'
+    rundir.write_whole(arguments.output, content.encode())
     _show(found)
     print(f'panpipe oracles: {total} images, wrote {arguments.output}')
 
@@ -223,13 +226,6 @@ def _count(experiment: config.Experiment) -> int:
     files = reading.find_files(experiment.eval_dataset_options.file_pattern)
     total, steps = reading.count(files), experiment.evaluator_options.eval_steps
     return total if steps < 0 else min(total, steps)
-
-
-def _write(content: Mapping[str, Any], path: str) -> None:
-    tf.io.gfile.makedirs(os.path.dirname(path) or '.')
-    with tf.io.gfile.GFile(f'{path}.partial', 'w') as file:
-        file.write(json.dumps(content, indent=2) + '\n')
-    tf.io.gfile.rename(f'{path}.partial', path, overwrite=True)
 
 
 def _show(found: Mapping[str, Any]) -> None:

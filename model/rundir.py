@@ -80,7 +80,7 @@ class RunDirectory:
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Writes a JSON file whole: aside first, then renamed."""
-        _write(os.path.join(self.path, name), (json.dumps(content, indent=2) + '\n').encode())
+        write_whole(os.path.join(self.path, name), (json.dumps(content, indent=2) + '\n').encode())
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Reads what `write_json` wrote; nothing where there is no such file."""
@@ -98,11 +98,12 @@ class RunDirectory:
 def write_png(path: str, picture: np.ndarray) -> None:
     """Writes uint8 [height, width, 3] or [height, width] as a PNG file, whole, and its folder before."""
     pixels = picture if picture.ndim == 3 else picture[..., None]
-    _write(path, tf.io.encode_png(pixels, compression=_COMPRESSION).numpy())
+    write_whole(path, tf.io.encode_png(pixels, compression=_COMPRESSION).numpy())
 
 
-def _write(path: str, content: bytes) -> None:
-    tf.io.gfile.makedirs(os.path.dirname(path))
+def write_whole(path: str, content: bytes) -> None:
+    """Writes a file aside and renames it, on any file system that TensorFlow knows; makes its folder."""
+    tf.io.gfile.makedirs(os.path.dirname(path) or '.')
     with tf.io.gfile.GFile(f'{path}.partial', 'wb') as file:
         file.write(content)
     tf.io.gfile.rename(f'{path}.partial', path, overwrite=True)

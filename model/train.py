@@ -21,6 +21,7 @@ from panpipe.model import (
     inference,
     jobs,
     labels,
+    outputs,
     rundir,
     snapshots,
     solver,
@@ -62,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    outputs.check_folder('--model_dir', arguments.model_dir)
     experiment = config.load(arguments.config, arguments.set)
     for line in (*config.advice(experiment), *_unserved(experiment.evaluator_options)):
         print(f'panpipe train: note: {line}', file=sys.stderr)

@@ -16,6 +16,7 @@ from panpipe.model import (
     config,
     datasets,
     export,
+    oracles,
     rundir,
     tensors,
     train,
@@ -197,6 +198,26 @@ def test_the_best_evaluation_has_the_highest_quality():
 )
 def test_runs_stay_in_their_folder(pattern, tmp_path, capsys, name, message):
     assert train.main(_arguments(pattern, tmp_path, 'eval', f'experiment_name={name}')) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('job', 'option', 'message'),
+    [
+        (train, '--model_dir', 'is a file'),
+        (export, '--output', 'exists'),
+        (oracles, '--output', 'is no folder'),
+    ],
+)
+def test_places_that_cannot_be_written_are_told_before_the_work(
+    pattern, tmp_path, capsys, job, option, message
+):
+    file = tmp_path / 'file'
+    file.write_bytes(b'')
+    place = str(file / 'o.json') if job is oracles else str(file)
+    arguments = ['--config', str(experiments.CONFIG), option, place]
+    arguments += [f'--set={field}' for field in experiments.overrides(pattern, 2)]
+    assert job.main(arguments if job is train else [*arguments, '--checkpoint', 'nowhere']) == 2
     assert message in capsys.readouterr().err
 
 
