@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Outputs on this machine: checked before the work, written whole after it."""
 
+import contextlib
 import os
-import pathlib
 
 from panpipe.model import errors
 
@@ -50,14 +50,15 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
 
     A worker may be stopped at any moment, or do an image twice.
     """
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f'{path.name}.{os.getpid()}{PARTIAL}')
+    aside = f'{os.fspath(path)}.{os.getpid()}{PARTIAL}'
+    os.makedirs(os.path.dirname(aside) or '.', exist_ok=True)
     try:
-        aside.write_bytes(content)
+        with open(aside, 'wb') as file:
+            file.write(content)
         os.replace(aside, path)
     except BaseException:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(aside)
         raise
 
 

@@ -6,8 +6,8 @@ import io
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from isal import isal_zlib
 from PIL import Image, ImageOps
+from zlib_ng import zlib_ng
 
 from panpipe.model import errors
 
@@ -107,7 +107,7 @@ def _png_chunks(encoded: bytes) -> Sequence[Chunk]:
         end = position + 8 + int.from_bytes(view[position : position + 4], 'big')
         if end + 4 > len(view):
             raise OSError('its end is missing')
-        if isal_zlib.crc32(view[position + 4 : end]) != int.from_bytes(view[end : end + 4], 'big'):
+        if zlib_ng.crc32(view[position + 4 : end]) != int.from_bytes(view[end : end + 4], 'big'):
             raise OSError('a checksum is wrong')
         chunks.append((view[position + 4 : position + 8].tobytes(), view[position + 8 : end]))
         position = end + 4
