@@ -4,7 +4,7 @@
 import types
 from collections.abc import Mapping
 
-from panpipe.model import datasets, errors
+from panpipe.model import datasets
 from panpipe.pipelines.sources import ade20k, cityscapes, coco
 
 SOURCES: Mapping[str, types.ModuleType] = types.MappingProxyType(
@@ -13,13 +13,5 @@ SOURCES: Mapping[str, types.ModuleType] = types.MappingProxyType(
 
 
 def module(spec: datasets.DatasetSpec) -> types.ModuleType:
-    """Returns the module that lists and loads raw files of this data set's layout.
-
-    Raises:
-      errors.InputError: no module knows the layout.
-    """
-    if spec.layout not in SOURCES:
-        raise errors.InputError(
-            f'the data set {spec.name} has the layout {spec.layout!r}; known are {", ".join(SOURCES)}'
-        )
+    """Returns the module that lists and loads raw files of this data set's layout."""
     return SOURCES[spec.layout]
