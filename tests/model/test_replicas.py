@@ -78,16 +78,11 @@ def test_first_steps_stay_close(found):
 
 @pytest.mark.slow
 def test_moving_statistics_are_those_of_the_global_batch(found):
-    """The variance of several replicas is the biased one: smaller by (n - 1) / n over n values."""
     one, two = found[1], found[2]
-    names = [name for name in one if name.endswith('moving_mean')]
-    assert len(names) > 50
+    names = [name for name in one if name.endswith(('moving_mean', 'moving_variance'))]
+    assert len(names) > 100
     for name in names:
         np.testing.assert_allclose(two[name], one[name], rtol=1e-3, atol=1e-5, err_msg=name)
-    name = next(name for name in one if name.endswith('encoder/blocks/0/batch_norm/moving_variance'))
-    momentum, values = 0.9, 2 * 17 * 33
-    variance = [(found[replicas][name] - momentum) / (1 - momentum) for replicas in (1, 2)]
-    np.testing.assert_allclose(variance[1] / variance[0], (values - 1) / values, atol=2e-5)
 
 
 @pytest.mark.slow
