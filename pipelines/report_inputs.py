@@ -64,9 +64,11 @@ def _check_run(folder: pathlib.Path | None) -> None:
 
 def _content(job: str, path: pathlib.Path | None, check: Callable[[Any], Any]) -> Any:
     """Reads a JSON file, and returns what `check` makes of it, which fails if it is of another job."""
-    if path is None:
-        return {}
-    text = _text(job, path)
+    return {} if path is None else _checked(job, path, _text(job, path), check)
+
+
+def _checked(job: str, path: pathlib.Path, text: str, check: Callable[[Any], Any]) -> Any:
+    """Does the same with the text of the file."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -128,8 +130,9 @@ def _data(records: pathlib.Path | None) -> dict[str, Any]:
     if records is None:
         return {}
     path = records / 'manifest.json'
-    manifest = _content('records', path, _manifest)
-    return {'digest': hashlib.sha256(_text('records', path).encode()).hexdigest(), 'manifest': manifest}
+    text = _text('records', path)
+    manifest = _checked('records', path, text, _manifest)
+    return {'digest': hashlib.sha256(text.encode()).hexdigest(), 'manifest': manifest}
 
 
 def _manifest(content: Mapping[str, Any]) -> Mapping[str, Any]:

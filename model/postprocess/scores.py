@@ -36,16 +36,16 @@ def instances(
       (CVPR 2020), section 3.2, "Instance segmentation".
     """
     maps = tensors.Prediction(*(part[0] for part in prediction))
+    things, divisor = labels.thing_table(), labels.label_divisor
     ops = library.load() if use_op else None
     if ops is None:
         sums = _sums(maps, probability[0], labels)
     else:
-        table, divisor = labels.thing_table(), labels.label_divisor
-        sums = _Sums(*ops.panpipe_instance_sums(*maps, probability[0], table, label_divisor=divisor))
+        sums = _Sums(*ops.panpipe_instance_sums(*maps, probability[0], things, label_divisor=divisor))
     # All pixels of a center have one panoptic id; a number that has no pixel has a negative one.
     ids, pixels = sums.ids, tf.maximum(sums.pixels, 1.0)
     score = tf.minimum((sums.score / pixels) * (sums.probability / pixels), 1.0)
-    is_thing = (ids >= 0) & tf.gather(labels.thing_table(), tf.maximum(ids, 0) // labels.label_divisor)
+    is_thing = (ids >= 0) & tf.gather(things, tf.maximum(ids, 0) // divisor)
     ids, score = tf.boolean_mask(ids, is_thing), tf.boolean_mask(score, is_thing)
     order = tf.argsort(ids)
     return tf.gather(ids, order), tf.gather(score, order)
