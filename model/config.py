@@ -30,7 +30,10 @@ from panpipe.model.schema import HeadOptions as HeadOptions
 from panpipe.model.schema import InstanceOptions as InstanceOptions
 from panpipe.model.schema import LossOptions as LossOptions
 from panpipe.model.schema import LowLevelOptions as LowLevelOptions
+from panpipe.model.schema import MaskwisePostProcessingOptions as MaskwisePostProcessingOptions
+from panpipe.model.schema import MaXDeepLabOptions as MaXDeepLabOptions
 from panpipe.model.schema import ModelOptions as ModelOptions
+from panpipe.model.schema import PanopticCopyPasteOptions as PanopticCopyPasteOptions
 from panpipe.model.schema import PanopticDeeplabOptions as PanopticDeeplabOptions
 from panpipe.model.schema import SingleLossOptions as SingleLossOptions
 from panpipe.model.schema import SolverOptions as SolverOptions

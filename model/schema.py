@@ -8,119 +8,19 @@ Field names and defaults are those of DeepLab2's experiment options, so that its
 import dataclasses
 
 from panpipe.model import textproto
+from panpipe.model.network_options import BackboneOptions as BackboneOptions
+from panpipe.model.network_options import DecoderOptions as DecoderOptions
+from panpipe.model.network_options import DeeplabV3Options as DeeplabV3Options
+from panpipe.model.network_options import DeeplabV3PlusOptions as DeeplabV3PlusOptions
+from panpipe.model.network_options import HeadOptions as HeadOptions
+from panpipe.model.network_options import InstanceOptions as InstanceOptions
+from panpipe.model.network_options import LowLevelOptions as LowLevelOptions
+from panpipe.model.network_options import MaXDeepLabOptions as MaXDeepLabOptions
+from panpipe.model.network_options import ModelOptions as ModelOptions
+from panpipe.model.network_options import PanopticDeeplabOptions as PanopticDeeplabOptions
 
 # Sizes are [height, width] in pixels; an empty size or one with a value <= 0 is off.
 Size = tuple[int, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class BackboneOptions(textproto.Message):
-    """Describes the encoder."""
-
-    name: str = 'resnet50'
-    output_stride: int = 32
-    use_squeeze_and_excite: bool = False
-    drop_path_keep_prob: float = 1.0  # of the last stage
-    drop_path_schedule: str = 'constant'  # or 'linear'
-    stem_width_multiplier: float = 1.0
-    backbone_width_multiplier: float = 1.0
-    backbone_layer_multiplier: float = 1.0
-    use_sac_beyond_stride: int = -1  # switchable atrous convolution from this stride on; <= 0 is off
-
-
-@dataclasses.dataclass(frozen=True)
-class DecoderOptions(textproto.Message):
-    """Describes ASPP and decoder of one branch."""
-
-    feature_key: str = ''
-    decoder_channels: int = 256
-    aspp_channels: int = 256
-    atrous_rates: tuple[int, ...] = ()
-    decoder_conv_type: str = 'depthwise_separable_conv'  # or 'standard_conv'
-    aspp_use_only_1x1_proj_conv: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class LowLevelOptions(textproto.Message):
-    """Names an encoder feature that the decoder joins, and its width after projection."""
-
-    feature_key: str = ''
-    channels_project: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class HeadOptions(textproto.Message):
-    """Describes a prediction head."""
-
-    output_channels: int = 0
-    head_channels: int = 0
-    head_conv_type: str = 'depthwise_separable_conv'  # or 'standard_conv'
-
-
-@dataclasses.dataclass(frozen=True)
-class InstanceOptions(textproto.Message):
-    """Describes the instance branch; unset overrides mean the semantic branch's settings."""
-
-    enable: bool = True
-    low_level_override: tuple[LowLevelOptions, ...] = ()
-    instance_decoder_override: DecoderOptions | None = None
-    center_head: HeadOptions = HeadOptions()
-    regression_head: HeadOptions = HeadOptions()
-
-
-@dataclasses.dataclass(frozen=True)
-class DeeplabV3Options(textproto.Message):
-    """Describes DeepLabv3."""
-
-    num_classes: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class DeeplabV3PlusOptions(textproto.Message):
-    """Describes DeepLabv3+."""
-
-    low_level: LowLevelOptions = LowLevelOptions()
-    num_classes: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class PanopticDeeplabOptions(textproto.Message):
-    """Describes Panoptic-DeepLab; low levels go from low to high resolution."""
-
-    low_level: tuple[LowLevelOptions, ...] = ()
-    instance: InstanceOptions = InstanceOptions()
-    semantic_head: HeadOptions = HeadOptions()
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelOptions(textproto.Message):
-    """Describes the network: exactly one of the three architectures is set where a network is built."""
-
-    backbone: BackboneOptions = BackboneOptions()
-    decoder: DecoderOptions = DecoderOptions()
-    deeplab_v3: DeeplabV3Options | None = dataclasses.field(
-        default=None, metadata={'oneof': 'meta_architecture'}
-    )
-    deeplab_v3_plus: DeeplabV3PlusOptions | None = dataclasses.field(
-        default=None, metadata={'oneof': 'meta_architecture'}
-    )
-    panoptic_deeplab: PanopticDeeplabOptions | None = dataclasses.field(
-        default=None, metadata={'oneof': 'meta_architecture'}
-    )
-    initial_checkpoint: str = ''
-    restore_semantic_last_layer_from_initial_checkpoint: bool = True
-    restore_instance_last_layer_from_initial_checkpoint: bool = True
-
-    @property
-    def has_instances(self) -> bool:
-        """Whether the network tells the things of a class apart; otherwise it labels classes only."""
-        return self.panoptic_deeplab is not None and self.panoptic_deeplab.instance.enable
-
-    @property
-    def is_semantic_only(self) -> bool:
-        """Whether there is a network, and it labels classes only."""
-        networks = (self.panoptic_deeplab, self.deeplab_v3, self.deeplab_v3_plus)
-        return any(network is not None for network in networks) and not self.has_instances
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,6 +39,9 @@ class LossOptions(textproto.Message):
     semantic_loss: SingleLossOptions | None = None
     center_loss: SingleLossOptions | None = None
     regression_loss: SingleLossOptions | None = None
+    pq_style_loss: SingleLossOptions | None = None
+    mask_id_cross_entropy_loss: SingleLossOptions | None = None
+    instance_discrimination_loss: SingleLossOptions | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,6 +85,16 @@ class TrainerOptions(textproto.Message):
 
 
 @dataclasses.dataclass(frozen=True)
+class PanopticCopyPasteOptions(textproto.Message):
+    """Describes what segments of a second image are pasted: 'all', 'none' or a 'random' choice of a kind."""
+
+    panoptic_copy_paste_scale: float = 0.0  # factor of the second image's random scale
+    panoptic_copy_paste_thing_option: str = 'random'
+    panoptic_copy_paste_stuff_option: str = 'random'
+    panoptic_copy_paste_void_option: str = 'none'
+
+
+@dataclasses.dataclass(frozen=True)
 class AugmentationOptions(textproto.Message):
     """Describes random scaling and colour changes; the flip is always on in training."""
 
@@ -189,6 +102,7 @@ class AugmentationOptions(textproto.Message):
     max_scale_factor: float = 1.0
     scale_factor_step_size: float = 0.25
     autoaugment_policy_name: str = ''
+    panoptic_copy_paste: PanopticCopyPasteOptions | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,6 +122,19 @@ class DatasetOptions(textproto.Message):
     small_instance_threshold: int = 4096
     small_instance_weight: float = 3.0
     decode_groundtruth_label: bool = True
+    thing_id_mask_annotations: bool = False  # mask transformers' targets, besides the class of each pixel
+    max_thing_id: int = 128  # the most things that an image may have for those
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskwisePostProcessingOptions(textproto.Message):
+    """Describes how the masks of a mask transformer are pasted one after another, the surest first."""
+
+    transformer_class_confidence_threshold_thing: float = 0.7
+    transformer_class_confidence_threshold_stuff: float = 0.7
+    overlapping_threshold: float = 0.5  # fraction of a mask that must still be free
+    reorder_class_weight: float = 1.0  # exponent of the class confidence in the order
+    reorder_mask_weight: float = 0.0  # exponent of the mask confidence in the order
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,6 +159,11 @@ class EvaluatorOptions(textproto.Message):
     merge_semantic_and_instance_with_tf_op: bool = True
     raw_panoptic_format: str = 'two_channel_png'  # or 'three_channel_png', 'two_channel_numpy_array'
     detailed_ap_metrics: bool = False
+    thing_area_limit: int = 0  # of mask transformers, as the fields that follow
+    transformer_class_confidence_threshold: float = 0.7
+    pixel_confidence_threshold: float = 0.4
+    transformer_post_processing: str = 'pixelwise'  # or 'maskwise'
+    maskwise_postprocessing: MaskwisePostProcessingOptions | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,7 +171,7 @@ class Experiment(textproto.Message):
     """Describes an experiment: the root of a configuration file."""
 
     experiment_name: str = ''
-    model_options: ModelOptions = ModelOptions()
+    model_options: ModelOptions = dataclasses.field(default_factory=ModelOptions)
     trainer_options: TrainerOptions = TrainerOptions()
     train_dataset_options: DatasetOptions = DatasetOptions()
     evaluator_options: EvaluatorOptions = EvaluatorOptions()

@@ -10,7 +10,6 @@ from panpipe.model import errors, schema, textproto
 
 _SEVERAL_FRAMES = 'video panoptic segmentation'
 _DEPTH = 'depth estimation'
-_MASKS = 'mask transformers'
 _CAMERAS = 'several cameras'
 
 # Another spelling → the field's name. DeepLab2's own FAQ uses this one.
@@ -41,19 +40,6 @@ OUT_OF_SCOPE: Mapping[str, Foreign] = {
     'max_value_after_activation': Foreign(_DEPTH, '0'),
     'min_value_after_activation': Foreign(_DEPTH, '0'),
     'cameras_to_use': Foreign(_CAMERAS),
-    'max_deeplab': Foreign(_MASKS),
-    'pq_style_loss': Foreign(_MASKS),
-    'mask_id_cross_entropy_loss': Foreign(_MASKS),
-    'instance_discrimination_loss': Foreign(_MASKS),
-    'thing_id_mask_annotations': Foreign(_MASKS, 'false'),
-    'max_thing_id': Foreign(_MASKS, '128'),
-    'panoptic_copy_paste': Foreign(_MASKS),
-    'pretrained_weights': Foreign(_MASKS),
-    'thing_area_limit': Foreign(_MASKS, '0'),
-    'transformer_class_confidence_threshold': Foreign(_MASKS, '0.7'),
-    'pixel_confidence_threshold': Foreign(_MASKS, '0.4'),
-    'transformer_post_processing': Foreign(_MASKS, 'pixelwise'),
-    'maskwise_postprocessing': Foreign(_MASKS),
 }
 
 # A scalar or an empty list, with the separator that may follow.
@@ -101,13 +87,6 @@ def _is_same(value: str, default: str) -> bool:
     if default == 'false':
         return value.lower() in _FALSE
     try:
-        return _number(value) == _number(default)
+        return float(value) == float(default)
     except ValueError:
         return value.lower() == default
-
-
-def _number(text: str) -> float:
-    try:
-        return int(text, 0)  # which takes hexadecimal numbers, as the text format does
-    except ValueError:
-        return float(text)

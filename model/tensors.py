@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The four groups of arrays that travel between modules.
+"""The groups of arrays that travel between modules.
 
 They are NamedTuples, because those pass through `tf.data`, `tf.function`, `Strategy.run` and
 `keras.Model.call`. A field is a numpy array or a tensor; this module imports neither.
@@ -56,6 +56,37 @@ class Heads(NamedTuple):
     semantic_logits: Array
     center_heatmap: Array | None
     offset: Array | None
+
+
+class MaskHeads(NamedTuple):
+    """What a mask transformer says: a set of masks, each with a class.
+
+    Attributes:
+      mask_logits: float32 [batch, height, width, slots]; their softmax is how much a pixel belongs to a slot.
+      class_logits: float32 [batch, slots, classes + 1]: thing classes, then stuff classes, both ascending and
+        without the ignore label, and void last.
+      pixel_feature: float32 [batch, height, width, channels] of unit length.
+      semantic_logits: float32 [batch, h, w, num_classes], at a resolution of their own; None in auxiliary
+        heads.
+    """
+
+    mask_logits: Array
+    class_logits: Array
+    pixel_feature: Array
+    semantic_logits: Array | None
+
+
+class MaskTrainingHeads(NamedTuple):
+    """What a mask transformer says in training (`model(images, training=True)`).
+
+    Attributes:
+      main: as in inference.
+      auxiliary: one for each transformer layer, first to last, without semantic logits; masks and features
+        are resized to those of `main`, and features have unit length no longer.
+    """
+
+    main: MaskHeads
+    auxiliary: tuple[MaskHeads, ...]
 
 
 class Prediction(NamedTuple):

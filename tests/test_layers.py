@@ -22,6 +22,7 @@ CORE = (
     'panpipe.model.jobs',
     'panpipe.model.labels',
     'panpipe.model.masks',
+    'panpipe.model.network_options',
     'panpipe.model.outputs',
     'panpipe.model.overlaps',
     'panpipe.model.progress',
@@ -70,7 +71,12 @@ EXCEPTIONS = {
     # Showing the data means showing the very targets and crops that training computes.
     'panpipe.pipelines.record_sheet': ('panpipe.model.inputs.previews',),
 }
-CONFIGURATION = ('panpipe.model.config', 'panpipe.model.schema', 'panpipe.model.constraints')
+CONFIGURATION = (
+    'panpipe.model.config',
+    'panpipe.model.schema',
+    'panpipe.model.network_options',
+    'panpipe.model.constraints',
+)
 MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob('*.py') if path.name != '__init__.py')
 
 

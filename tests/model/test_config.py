@@ -145,19 +145,23 @@ def test_out_of_scope_field():
         "a.textproto:2:3: field 'motion_deeplab' is out of panpipe's scope (video panoptic segmentation); "
         'remove it, or train that model with DeepLab2'
     )
-    assert 'scope (mask transformers)' in _refusal('', 'model_options.max_deeplab.x=1')
+    assert 'scope (depth estimation)' in _refusal('', 'model_options.panoptic_deeplab.depth_head.x=1')
 
 
 def test_out_of_scope_field_with_its_default_changes_nothing():
     text = """
-    train_dataset_options { use_two_frames: false max_thing_id: 128 batch_size: 4 }
-    evaluator_options { thing_area_limit: 0 pixel_confidence_threshold: 0.40
-      transformer_post_processing: "pixelwise" nms_kernel: 7 }
+    train_dataset_options { use_two_frames: false batch_size: 4 }
+    model_options { panoptic_deeplab { semantic_head {
+      min_value_after_activation: 0.00 head_channels: 7 } } }
     """
     assert config.loads(text) == config.loads(
-        '', overrides=['train_dataset_options.batch_size=4', 'evaluator_options.nms_kernel=7']
+        '',
+        overrides=[
+            'train_dataset_options.batch_size=4',
+            'model_options.panoptic_deeplab.semantic_head.head_channels=7',
+        ],
     )
-    assert _refusal(text.replace('limit: 0', 'limit: 5')).startswith('a.textproto:3:25: ')
+    assert _refusal(text.replace('0.00', '0.01')).startswith('a.textproto:4:7: ')
 
 
 @pytest.mark.parametrize(
@@ -166,10 +170,9 @@ def test_out_of_scope_field_with_its_default_changes_nothing():
         'use_two_frames: 0',
         'use_two_frames: f',
         'use_two_frames: False',
-        'max_thing_id: 0x80',
         'cameras_to_use: []',
-        'max_thing_id: 128,',
-        'max_thing_id:\n128 ;',
+        'use_next_frame: false,',
+        'use_next_frame:\nfalse ;',
     ],
 )
 def test_defaults_out_of_scope_may_be_spelt_in_any_way(text):
