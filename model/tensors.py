@@ -92,6 +92,9 @@ class MaskTrainingHeads(NamedTuple):
 class Prediction(NamedTuple):
     """What post-processing makes of the heads.
 
+    A mask transformer's things bear the number of their slot, and so do `instance` and `score`: see
+    `postprocess.masks`.
+
     Attributes:
       panoptic: int32 [batch, height, width], `class * label_divisor + number`. The class of a thing is that
         of most of its pixels; things of a class are numbered from 1, stuff has 0. Void is

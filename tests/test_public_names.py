@@ -17,6 +17,8 @@ PUBLIC = [
     (build.network, 'experiment'),
     (postprocess.upsample, 'heads height width'),
     (postprocess.panoptic, f'heads labels {_CENTERS}'),
+    (postprocess.pixelwise, 'mask_heads labels height width options use_op'),
+    (postprocess.maskwise, 'mask_heads labels height width options use_op'),
     (merge.merge, 'semantic instance thing_ids label_divisor stuff_area_limit void_label use_op'),
     (merge.panoptic_from_heads, f'heads labels height width {_CENTERS}'),
     (merge.op_available, ''),
