@@ -30,6 +30,7 @@ CORE = (
     'panpipe.model.quiet',
     'panpipe.model.schema',
     'panpipe.model.scope',
+    'panpipe.model.storage',
     'panpipe.model.tensors',
     'panpipe.model.textproto',
 )

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The manifest of a record set: which files make it up, and what is in them.
+
+`panpipe convert` writes it last, as `manifest.json` beside the shards; so what it names is whole.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Self
+
+from panpipe.model import errors
+from panpipe.model.storage import addresses, files
+
+NAME = 'manifest.json'
+SCHEMA = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """States what one file of records holds.
+
+    Attributes:
+      name: of the file, in the folder of the manifest.
+      records: how many.
+      bytes: its size.
+      crc32c: checksum of the file, eight hexadecimal digits.
+    """
+
+    name: str
+    records: int
+    bytes: int
+    crc32c: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """States what a split holds.
+
+    Attributes:
+      images: how many, in all shards.
+      label_format: 'zlib' or 'raw'.
+      has_instances: labels are instance-aware; else semantic-only.
+      shards: its files, in order.
+    """
+
+    images: int
+    label_format: str
+    has_instances: bool
+    shards: tuple[Shard, ...]
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Self:
+        """Reads what `dataclasses.asdict` makes of a split."""
+        shards = tuple(Shard(**shard) for shard in told['shards'])
+        return cls(int(told['images']), told['label_format'], bool(told['has_instances']), shards)
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """Describes a record set.
+
+    Attributes:
+      dataset: name of the data set.
+      panpipe: version of the program that wrote it.
+      splits: by name.
+    """
+
+    dataset: str
+    panpipe: str
+    splits: Mapping[str, Split]
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Reads the content of the file.
+
+        Raises:
+          KeyError, TypeError, AttributeError, ValueError: it is of another form.
+        """
+        if content.get('schema') != SCHEMA:
+            raise ValueError(f'schema is {content.get("schema")!r}, this version reads {SCHEMA}')
+        splits = {name: Split.from_json(told) for name, told in content['splits'].items()}
+        return cls(str(content['dataset']), str(content['panpipe']), splits)
+
+    def to_json(self) -> dict[str, Any]:
+        """Makes the content of the file."""
+        return {'schema': SCHEMA, **dataclasses.asdict(self)}
+
+    def shard(self, name: str) -> Shard | None:
+        """Finds a file by its name."""
+        shards = (shard for split in self.splits.values() for shard in split.shards)
+        return next((shard for shard in shards if shard.name == name), None)
+
+    def digest(self) -> str:
+        """Computes what two manifests of the same content share, wherever they are."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+
+
+def read(folder: addresses.Address) -> Manifest | None:
+    """Reads the manifest of a folder of records; None where there is none.
+
+    Raises:
+      errors.InputError: it is damaged, or of another version of panpipe.
+    """
+    path = addresses.join(folder, NAME)
+    if not files.is_file(path):
+        return None
+    try:
+        return Manifest.from_json(json.loads(files.read(path)))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        if isinstance(error, errors.InputError):
+            raise
+        raise errors.InputError(
+            f'{path} is damaged or of another version ({type(error).__name__}: {error}); '
+            'convert the data again'
+        ) from error
+
+
+def write(folder: addresses.Address, manifest: Manifest) -> None:
+    """Writes the manifest of a folder of records, whole."""
+    content = json.dumps(manifest.to_json(), indent=2).encode() + b'\n'
+    files.write_whole(addresses.join(folder, NAME), content)
