@@ -1,42 +1,58 @@
 # SPDX-License-Identifier: Apache-2.0
 # Everything that needs an interpreter runs in .venv, which `make install` builds from requirements.lock.
-# The official evaluators want an older numpy, so they have an environment of their own, .venv-official.
+# The official evaluators are pinned apart from TensorFlow, in an environment of their own, .venv-official.
+# `make install PYTHON=python3.12` makes both anew with that interpreter; manifests/environment.sh chooses one otherwise.
 
-PYTHON ?= python3.11
 BIN := .venv/bin
+UV := .uv/bin/uv
 DEMO := build/demo
+# A stamp carries the name of the interpreter where one is asked for.
+STAMP := .installed$(addprefix -,$(notdir $(PYTHON)))
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install op demo test test-slow lint bench compile clean
+.PHONY: help install lock op compiler demo test test-slow lint bench compile clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: .venv/.installed .venv-official/.installed ## Make the two virtual environments
+install: .venv/$(STAMP) .venv-official/$(STAMP) ## Make the two virtual environments
 
-.venv/.installed: requirements.lock setup.py pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	mkdir -p .namespace && ln -sfn .. .namespace/panpipe
-	touch $@
+$(UV): requirements-uv.lock
+	@manifests/environment.sh
 
-.venv-official/.installed: requirements-official.lock
-	$(PYTHON) -m venv .venv-official
-	.venv-official/bin/pip install --quiet --disable-pip-version-check --requirement $<
-	touch $@
+.venv/$(STAMP): requirements.lock setup.py pyproject.toml | $(UV)
+	@manifests/environment.sh .venv requirements.lock $(PYTHON)
+	@$(UV) pip install --quiet --offline --python .venv --no-deps --no-build-isolation --editable .
+	@mkdir -p .namespace && ln -sfn .. .namespace/panpipe
+	@touch .venv/.installed $@
 
-op: .venv/.installed ## Compile the ops (skipped when it is up to date)
-	$(BIN)/python -m panpipe.custom_ops.build
+.venv-official/$(STAMP): requirements-official.lock | $(UV)
+	@manifests/environment.sh .venv-official requirements-official.lock $(PYTHON)
+	@touch .venv-official/.installed $@
 
-demo: install op ## The whole way on toy data: raw images to official scores and a report
+lock: $(UV) ## Pin the dependencies of pyproject.toml; ARGS=--upgrade for the newest
+	$(RESOLVE) --extra dev --output-file requirements.lock pyproject.toml $(ARGS)
+	$(RESOLVE) --group official --output-file requirements-official.lock $(ARGS)
+
+# One lock for every platform and every Python from 3.11; without --upgrade what is pinned stays.
+RESOLVE = $(UV) pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate \
+  --custom-compile-command 'make lock'
+
+compiler:
+	@command -v $${CXX:-g++} >/dev/null || \
+	  { echo "make: there is no C++ compiler $${CXX:-g++}. Debian, Ubuntu: sudo apt install g++; CXX names another" >&2; exit 1; }
+
+op: compiler .venv/.installed ## Compile the ops (skipped when it is up to date)
+	@$(BIN)/python -m panpipe.custom_ops.build
+
+demo: op install ## The whole way on toy data: raw images to official scores and a report
 	$(BIN)/panpipe workflow run --output $(DEMO)
 
-test: install op lint ## Lint, types, unit and end-to-end tests
+test: op install lint ## Lint, types, unit and end-to-end tests
 	$(BIN)/pytest -m 'not slow' --numprocesses auto
 
-test-slow: install op ## The tests that train for minutes
+test-slow: op install ## The tests that train for minutes
 	$(BIN)/pytest -m slow
 
 lint: .venv/.installed ## Style and types
@@ -44,7 +60,7 @@ lint: .venv/.installed ## Style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: install op ## Time what is our own into one table; ARGS="--only merge --against earlier.json"
+bench: op install ## Time what is our own into one table; ARGS="--only merge --against earlier.json"
 	mkdir -p build
 	$(BIN)/python tests/benchmarks --json build/benchmarks.json $(ARGS)
 

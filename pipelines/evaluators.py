@@ -16,7 +16,7 @@ _ENVIRONMENT = '.venv-official'
 _SCRIPTS = pathlib.Path(__file__).parent / 'official'
 _CURE = (
     f'make it with `python3 -m venv {_ENVIRONMENT}` and '
-    f"`{_ENVIRONMENT}/bin/pip install 'numpy<2' cityscapesscripts==2.3.0 hotcoco==1.3.0`"
+    f"`{_ENVIRONMENT}/bin/pip install 'numpy<2.3' cityscapesscripts==2.3.0 hotcoco==1.3.0`"
 )
 
 
