@@ -15,6 +15,6 @@ setuptools.setup(
     package_data={
         'panpipe.model': ['categories/*.json', 'configs/**/*.textproto'],
         'panpipe.custom_ops': ['cc/*', 'cc/cuda/*', '*.so'],
-        'panpipe.pipelines': ['templates/*', 'official/*'],
+        'panpipe.pipelines': ['reporting/templates/*', 'scoring/official/*'],
     },
 )

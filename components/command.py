@@ -14,7 +14,7 @@ import types
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from panpipe.model import quiet
+from panpipe.model.jobs import quiet
 
 
 class Job(NamedTuple):

@@ -12,7 +12,7 @@ import re
 import time
 from typing import TextIO
 
-from panpipe.model import quiet
+from panpipe.model.jobs import quiet
 
 _COLOR = re.compile(r'\x1b\[\d+m')
 _START = re.compile(r"Executing task '([\w-]+)'")

@@ -19,7 +19,8 @@ import rich.console
 import rich.table
 
 from panpipe.components import experiment
-from panpipe.model import config, errors, jobs
+from panpipe.model import config, errors
+from panpipe.model.jobs import command_line
 
 _EXAMPLES = ('panpipe doctor', 'panpipe doctor --config experiment.textproto')
 _STYLES = {'ok': 'green', 'warn': 'yellow', 'bad': 'red'}
@@ -67,12 +68,12 @@ class Finding(NamedTuple):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job and returns its exit status: 1 where something is unusable."""
-    parser = jobs.parser('doctor', __doc__ or '', _EXAMPLES)
+    parser = command_line.parser('doctor', __doc__ or '', _EXAMPLES)
     parser.add_argument(
         '--config', default='', help='experiment to check, a .textproto file or a shipped name'
     )
     parser.add_argument('--set', action='append', default=[], metavar='FIELD=VALUE', help='as panpipe train')
-    return jobs.run('doctor', functools.partial(_examine, parser.parse_args(argv)))
+    return command_line.run('doctor', functools.partial(_examine, parser.parse_args(argv)))
 
 
 def packages(name: str = 'panpipe') -> Iterator[Finding]:

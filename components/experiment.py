@@ -8,7 +8,8 @@ import pathlib
 from collections.abc import Sequence
 
 from panpipe.components import command
-from panpipe.model import config, datasets, errors, jobs
+from panpipe.model import config, datasets, errors
+from panpipe.model.jobs import command_line
 
 _RUN = 'run'
 
@@ -84,7 +85,7 @@ def prepare(text: str, overrides: Sequence[str], model: str) -> str:
 
     Ends the process with status 2 and one line on standard error where the configuration is wrong.
     """
-    command.finish('train', jobs.run('train', functools.partial(_write, text, overrides, model)))
+    command.finish('train', command_line.run('train', functools.partial(_write, text, overrides, model)))
     return path(model)
 
 

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from panpipe.components import console, experiment, local, metrics, pipeline, submission
-from panpipe.model import errors, jobs, outputs
+from panpipe.model import errors
+from panpipe.model.jobs import command_line, outputs
 
 _EXAMPLES = (
     'panpipe workflow compile --output build/pipeline.yaml --accelerator nvidia.com/gpu=1',
@@ -23,11 +24,11 @@ _CONFIG_HELP = 'a .textproto file, or the name of a shipped one; for toy data th
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job and returns its exit status."""
     arguments = _parser().parse_args(argv)
-    return jobs.run('workflow', functools.partial(arguments.body, arguments))
+    return command_line.run('workflow', functools.partial(arguments.body, arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = jobs.parser('workflow', __doc__ or '', _EXAMPLES)
+    parser = command_line.parser('workflow', __doc__ or '', _EXAMPLES)
     actions = parser.add_subparsers(required=True, metavar='compile|run|submit')
     _add_compile(actions.add_parser('compile', help='write the pipeline as YAML'))
     _add_run(actions.add_parser('run', help='run the whole pipeline on this machine, without a cluster'))

@@ -14,7 +14,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 
 from panpipe.custom_ops import nvcc
-from panpipe.model import errors, jobs, quiet
+from panpipe.model import errors
+from panpipe.model.jobs import command_line, quiet
 
 SOURCES = pathlib.Path(__file__).parent / 'cc'
 _QUOTED = 500  # characters of a compiler's last words
@@ -24,7 +25,7 @@ _FLAGS = ('-O3', '-DNDEBUG', '-Wall', '-ffp-contract=off', '-shared', '-fPIC')
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Builds the libraries unless they are newer than their sources."""
-    parser = jobs.parser(
+    parser = command_line.parser(
         'build',
         'Compiles the custom ops for the installed TensorFlow.',
         ['python -m panpipe.custom_ops.build', 'CXX=clang++ python -m panpipe.custom_ops.build --force'],
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     nvcc_help = 'CUDA compiler; by default $CUDA_HOME/bin/nvcc or the one in $PATH'
     parser.add_argument('--nvcc', default='', metavar='PROGRAM', help=nvcc_help)
     args = parser.parse_args(argv)
-    return jobs.run('build', lambda: _build(args.nvcc, force=args.force))
+    return command_line.run('build', lambda: _build(args.nvcc, force=args.force))
 
 
 def compile_library(target: pathlib.Path) -> None:

@@ -7,37 +7,38 @@
 >>> loads(dumps(experiment)) == experiment
 True
 
-The messages of `schema` and the checks of `constraints` are names of this module too: one import is enough.
+The messages of `experiment.schema` and the checks of `experiment.checks` are names of this module too.
 """
 
 import os
 import pathlib
 from collections.abc import Sequence
 
-from panpipe.model import completion, errors, schema, scope, textproto
-from panpipe.model.constraints.data import check_eval_crop as check_eval_crop
-from panpipe.model.constraints.rules import advice as advice
-from panpipe.model.constraints.rules import check as check
-from panpipe.model.schema import AugmentationOptions as AugmentationOptions
-from panpipe.model.schema import BackboneOptions as BackboneOptions
-from panpipe.model.schema import DatasetOptions as DatasetOptions
-from panpipe.model.schema import DecoderOptions as DecoderOptions
-from panpipe.model.schema import DeeplabV3Options as DeeplabV3Options
-from panpipe.model.schema import DeeplabV3PlusOptions as DeeplabV3PlusOptions
-from panpipe.model.schema import EvaluatorOptions as EvaluatorOptions
-from panpipe.model.schema import Experiment as Experiment
-from panpipe.model.schema import HeadOptions as HeadOptions
-from panpipe.model.schema import InstanceOptions as InstanceOptions
-from panpipe.model.schema import LossOptions as LossOptions
-from panpipe.model.schema import LowLevelOptions as LowLevelOptions
-from panpipe.model.schema import MaskwisePostProcessingOptions as MaskwisePostProcessingOptions
-from panpipe.model.schema import MaXDeepLabOptions as MaXDeepLabOptions
-from panpipe.model.schema import ModelOptions as ModelOptions
-from panpipe.model.schema import PanopticCopyPasteOptions as PanopticCopyPasteOptions
-from panpipe.model.schema import PanopticDeeplabOptions as PanopticDeeplabOptions
-from panpipe.model.schema import SingleLossOptions as SingleLossOptions
-from panpipe.model.schema import SolverOptions as SolverOptions
-from panpipe.model.schema import TrainerOptions as TrainerOptions
+from panpipe.model import errors
+from panpipe.model.experiment import deeplab2, schema, textproto, user_values
+from panpipe.model.experiment.checks.data import check_eval_crop as check_eval_crop
+from panpipe.model.experiment.checks.rules import advice as advice
+from panpipe.model.experiment.checks.rules import check as check
+from panpipe.model.experiment.schema import AugmentationOptions as AugmentationOptions
+from panpipe.model.experiment.schema import BackboneOptions as BackboneOptions
+from panpipe.model.experiment.schema import DatasetOptions as DatasetOptions
+from panpipe.model.experiment.schema import DecoderOptions as DecoderOptions
+from panpipe.model.experiment.schema import DeeplabV3Options as DeeplabV3Options
+from panpipe.model.experiment.schema import DeeplabV3PlusOptions as DeeplabV3PlusOptions
+from panpipe.model.experiment.schema import EvaluatorOptions as EvaluatorOptions
+from panpipe.model.experiment.schema import Experiment as Experiment
+from panpipe.model.experiment.schema import HeadOptions as HeadOptions
+from panpipe.model.experiment.schema import InstanceOptions as InstanceOptions
+from panpipe.model.experiment.schema import LossOptions as LossOptions
+from panpipe.model.experiment.schema import LowLevelOptions as LowLevelOptions
+from panpipe.model.experiment.schema import MaskwisePostProcessingOptions as MaskwisePostProcessingOptions
+from panpipe.model.experiment.schema import MaXDeepLabOptions as MaXDeepLabOptions
+from panpipe.model.experiment.schema import ModelOptions as ModelOptions
+from panpipe.model.experiment.schema import PanopticCopyPasteOptions as PanopticCopyPasteOptions
+from panpipe.model.experiment.schema import PanopticDeeplabOptions as PanopticDeeplabOptions
+from panpipe.model.experiment.schema import SingleLossOptions as SingleLossOptions
+from panpipe.model.experiment.schema import SolverOptions as SolverOptions
+from panpipe.model.experiment.schema import TrainerOptions as TrainerOptions
 
 
 def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Experiment:
@@ -73,8 +74,8 @@ def loads(text: str, path: str = '<text>', overrides: Sequence[str] = ()) -> Exp
     """Reads a configuration from `text`, as `load` but without `check`; `path` is what errors call it."""
     experiment = _parse(text, path)
     for entry in overrides:
-        experiment = completion.override(experiment, entry)
-    return completion.substitute(experiment, text, path)
+        experiment = user_values.override(experiment, entry)
+    return user_values.substitute(experiment, text, path)
 
 
 def dumps(experiment: Experiment) -> str:
@@ -87,4 +88,4 @@ def _parse(text: str, path: str) -> Experiment:
         try:
             return textproto.parse(text, schema.Experiment, path)
         except textproto.UnknownFieldError as error:
-            text = scope.accept(text, path, error)
+            text = deeplab2.accept(text, path, error)

@@ -14,10 +14,12 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
-from panpipe.custom_ops import merge
-from panpipe.model import averages, build, config, datasets, errors, inference, jobs, labels, outputs
+from panpipe.custom_ops import kernels
+from panpipe.model import build, config, datasets, errors, inference, labels
 from panpipe.model.inputs import pipeline
+from panpipe.model.jobs import command_line, outputs
 from panpipe.model.postprocess import restore, scores
+from panpipe.model.training import averages
 
 _EXAMPLES = (
     'panpipe export --config resnet50_os32.textproto --checkpoint runs/first --output exported',
@@ -84,8 +86,8 @@ class Server(tf.Module):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job and returns its exit status."""
-    parser = jobs.parser('export', __doc__ or '', _EXAMPLES)
-    jobs.add_configuration(parser)
+    parser = command_line.parser('export', __doc__ or '', _EXAMPLES)
+    command_line.add_configuration(parser)
     parser.add_argument(
         '--checkpoint', required=True, help='checkpoint prefix, or folder (its newest checkpoint)'
     )
@@ -94,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         '--pure_tf', action='store_true', help='do without the compiled op (TensorFlow Serving)'
     )
     arguments = parser.parse_args(argv)
-    return jobs.run('export', functools.partial(_run, arguments))
+    return command_line.run('export', functools.partial(_run, arguments))
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -120,7 +122,7 @@ def save(experiment: config.Experiment, network: keras.Model, output: str, *, us
     options = experiment.eval_dataset_options
     spec = datasets.find(options.dataset).labels
     postprocessing = inference.Postprocessing.from_options(experiment.evaluator_options)
-    uses_op = use_op and postprocessing.use_op and merge.op_available()
+    uses_op = use_op and postprocessing.use_op and kernels.op_available()
     server = Server(
         network,
         spec,

@@ -8,10 +8,9 @@ from typing import NamedTuple, Self
 
 import tensorflow as tf
 
-from panpipe.custom_ops import merge
 from panpipe.model import config, labels, tensors
 from panpipe.model.layers import resize
-from panpipe.model.postprocess import panoptic, upsample
+from panpipe.model.postprocess import panoptic, panoptic_from_heads, upsample
 
 # A network of `build.network`: (images, training=False, pool_scale=…) → heads at the decoder's stride.
 Network = Callable[..., tensors.Heads]
@@ -42,7 +41,7 @@ class Postprocessing:
         self, heads: tensors.Heads, spec: labels.LabelSpec, height: int, width: int
     ) -> tensors.Prediction:
         """Turns heads at the decoder's stride into a prediction of [batch, height, width]."""
-        return merge.panoptic_from_heads(heads, spec, height=height, width=width, **dataclasses.asdict(self))
+        return panoptic_from_heads(heads, spec, height=height, width=width, **dataclasses.asdict(self))
 
     def merge(
         self, heads: tensors.Heads, probability: tf.Tensor, spec: labels.LabelSpec

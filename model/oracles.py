@@ -21,25 +21,12 @@ import numpy as np
 import tensorflow as tf
 from rich import console, table
 
-from panpipe.model import (
-    averages,
-    build,
-    checkpoints,
-    config,
-    datasets,
-    errors,
-    evaluate,
-    inference,
-    jobs,
-    labels,
-    outputs,
-    progress,
-    quality,
-    rundir,
-    tensors,
-)
+from panpipe.model import build, checkpoints, config, datasets, errors, inference, labels, tensors
 from panpipe.model.inputs import pipeline, reading
+from panpipe.model.jobs import command_line, outputs, progress
+from panpipe.model.metrics import quality
 from panpipe.model.postprocess import restore
+from panpipe.model.training import averages, evaluator, run_folder
 
 # Which heads the ground truth takes the place of.
 ORACLES: Mapping[str, tuple[str, ...]] = types.MappingProxyType(
@@ -62,13 +49,13 @@ _EXAMPLES = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job and returns its exit status."""
-    parser = jobs.parser('oracles', __doc__ or '', _EXAMPLES)
-    jobs.add_configuration(parser)
+    parser = command_line.parser('oracles', __doc__ or '', _EXAMPLES)
+    command_line.add_configuration(parser)
     parser.add_argument(
         '--checkpoint', required=True, help="checkpoint prefix, or a run's folder (its newest checkpoint)"
     )
     parser.add_argument('--output', required=True, help='JSON file to write')
-    return jobs.run('oracles', functools.partial(_run, parser.parse_args(argv)))
+    return command_line.run('oracles', functools.partial(_run, parser.parse_args(argv)))
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -96,7 +83,7 @@ def _run(arguments: argparse.Namespace) -> None:
     }
     found = figures(counted)
     content = json.dumps({**facts, **found}, indent=2) + '\n'
-    rundir.write_whole(arguments.output, content.encode())
+    run_folder.write_whole(arguments.output, content.encode())
     _show(found)
     print(f'panpipe oracles: {total} images, wrote {arguments.output}')
 
@@ -108,7 +95,7 @@ def judge(
     views: inference.Views,
     postprocessing: inference.Postprocessing,
     advance: Callable[[int, str], None],
-) -> dict[str, evaluate.Evaluation]:
+) -> dict[str, evaluator.Evaluation]:
     """Counts what a network predicts with the help of each oracle, at the images' own sizes.
 
     Args:
@@ -136,7 +123,7 @@ def judge(
                 + quality.ConfusionMatrix.from_maps(spec.decode(truth)[0], semantic.numpy(), spec),
             )
         advance(number, '')
-    return {name: evaluate.Evaluation({}, *pair, {}) for name, pair in counts.items()}
+    return {name: evaluator.Evaluation({}, *pair, {}) for name, pair in counts.items()}
 
 
 def substitute(
@@ -173,7 +160,7 @@ def substitute(
     return tensors.Heads(logits, center, offset)
 
 
-def figures(counted: Mapping[str, evaluate.Evaluation]) -> dict[str, Any]:
+def figures(counted: Mapping[str, evaluator.Evaluation]) -> dict[str, Any]:
     """Returns, by the names of ORACLES, `pq`, `sq`, `rq` by group, `miou`, and their gain: per cent."""
     summaries = {name: one.summary() for name, one in counted.items()}
     found = {name: {key: one[key] for key in _FIGURES} for name, one in summaries.items()}

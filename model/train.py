@@ -10,25 +10,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from panpipe.model import (
-    averages,
-    build,
-    checkpoints,
-    config,
-    datasets,
-    errors,
-    evaluate,
-    inference,
-    jobs,
-    labels,
-    outputs,
-    rundir,
-    snapshots,
-    solver,
-    tpu,
-    training,
-)
+from panpipe.model import build, checkpoints, config, datasets, errors, inference, labels
 from panpipe.model.inputs import pipeline
+from panpipe.model.jobs import command_line, outputs
+from panpipe.model.training import averages, evaluator, loop, run_folder, snapshots, solver, tpu
 
 _EXAMPLES = (
     'panpipe train --config resnet50_os32.textproto --model_dir runs',
@@ -46,8 +31,8 @@ def learning_rate(solver_options: config.SolverOptions) -> Callable[[int], float
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job and returns its exit status."""
-    parser = jobs.parser('train', __doc__ or '', _EXAMPLES)
-    jobs.add_configuration(parser)
+    parser = command_line.parser('train', __doc__ or '', _EXAMPLES)
+    command_line.add_configuration(parser)
     parser.add_argument(
         '--model_dir', required=True, help='folder of runs; this one is MODEL_DIR/EXPERIMENT_NAME'
     )
@@ -59,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument('--tpu', help='instead of GPUs or CPU: local on a TPU VM, or the name of a TPU node')
     arguments = parser.parse_args(argv)
-    return jobs.run('train', functools.partial(_run, arguments))
+    return command_line.run('train', functools.partial(_run, arguments))
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -70,7 +55,7 @@ def _run(arguments: argparse.Namespace) -> None:
     _restrict(arguments.devices)
     if arguments.tpu:
         _use_tpu(arguments.tpu, experiment)
-    directory = rundir.RunDirectory(
+    directory = run_folder.RunDirectory(
         arguments.model_dir, experiment.experiment_name, experiment.trainer_options.num_checkpoints_to_keep
     )
     _MODES[arguments.mode](experiment, directory)
@@ -103,13 +88,13 @@ def _unserved(options: config.EvaluatorOptions) -> list[str]:
     return ['evaluator_options.save_raw_predictions: prediction files are written by panpipe predict']
 
 
-def _train(experiment: config.Experiment, directory: rundir.RunDirectory) -> None:
+def _train(experiment: config.Experiment, directory: run_folder.RunDirectory) -> None:
     steps = experiment.trainer_options.solver_options.training_number_of_steps
-    training.Training(experiment, directory).until(steps)
+    loop.Training(experiment, directory).until(steps)
 
 
-def _train_and_eval(experiment: config.Experiment, directory: rundir.RunDirectory) -> None:
-    run = training.Training(experiment, directory)
+def _train_and_eval(experiment: config.Experiment, directory: run_folder.RunDirectory) -> None:
+    run = loop.Training(experiment, directory)
     steps = experiment.trainer_options.solver_options.training_number_of_steps
     interval = experiment.evaluator_options.eval_interval
     # A run may have stopped between the checkpoint of a step and its evaluation.
@@ -121,13 +106,13 @@ def _train_and_eval(experiment: config.Experiment, directory: rundir.RunDirector
         _evaluate_and_keep(experiment, directory, run)
 
 
-def _is_evaluated(directory: rundir.RunDirectory, step: int) -> bool:
+def _is_evaluated(directory: run_folder.RunDirectory, step: int) -> bool:
     """Tells whether a step was evaluated and, where it was the best so far, its weights are kept.
 
     They are not if the run stopped in between, or if the mode `eval` judged the step.
     """
-    last = directory.read_json(rundir.LAST)
-    return last.get('step', 0) >= step and not is_better(last, directory.read_json(rundir.BEST))
+    last = directory.read_json(run_folder.LAST)
+    return last.get('step', 0) >= step and not is_better(last, directory.read_json(run_folder.BEST))
 
 
 def next_evaluation(step: int, last: int, interval: int) -> int:
@@ -149,16 +134,16 @@ def _worth(evaluation: dict[str, Any]) -> float:
 
 
 def _evaluate_and_keep(
-    experiment: config.Experiment, directory: rundir.RunDirectory, run: training.Training
+    experiment: config.Experiment, directory: run_folder.RunDirectory, run: loop.Training
 ) -> None:
     """Evaluates a training, and keeps its weights if they are the best so far."""
     with run.evaluated():
         found = _evaluate(experiment, directory, run.network, run.step)
-    if is_better(found, directory.read_json(rundir.BEST)):
+    if is_better(found, directory.read_json(run_folder.BEST)):
         run.save_best(found)
 
 
-def _eval(experiment: config.Experiment, directory: rundir.RunDirectory) -> None:
+def _eval(experiment: config.Experiment, directory: run_folder.RunDirectory) -> None:
     path = directory.latest or experiment.model_options.initial_checkpoint
     if not path:
         raise errors.InputError(
@@ -167,14 +152,14 @@ def _eval(experiment: config.Experiment, directory: rundir.RunDirectory) -> None
     _evaluate_checkpoint(experiment, directory, build.network(experiment), path)
 
 
-def _continuous_eval(experiment: config.Experiment, directory: rundir.RunDirectory) -> None:
+def _continuous_eval(experiment: config.Experiment, directory: run_folder.RunDirectory) -> None:
     seconds = experiment.evaluator_options.continuous_eval_timeout
     network = build.network(experiment)
     for path in tf.train.checkpoints_iterator(directory.path, timeout=None if seconds < 0 else seconds):
         _evaluate_checkpoint(experiment, directory, network, path)
 
 
-_MODES: dict[str, Callable[[config.Experiment, rundir.RunDirectory], None]] = {
+_MODES: dict[str, Callable[[config.Experiment, run_folder.RunDirectory], None]] = {
     'train': _train,
     'eval': _eval,
     'train_and_eval': _train_and_eval,
@@ -183,14 +168,14 @@ _MODES: dict[str, Callable[[config.Experiment, rundir.RunDirectory], None]] = {
 
 
 def _evaluate_checkpoint(
-    experiment: config.Experiment, directory: rundir.RunDirectory, network: keras.Model, path: str
+    experiment: config.Experiment, directory: run_folder.RunDirectory, network: keras.Model, path: str
 ) -> None:
     checkpoint = averages.restore_whole(network, path)
     _evaluate(experiment, directory, network, checkpoints.global_step(checkpoint))
 
 
 def _evaluate(
-    experiment: config.Experiment, directory: rundir.RunDirectory, network: keras.Model, step: int
+    experiment: config.Experiment, directory: run_folder.RunDirectory, network: keras.Model, step: int
 ) -> dict[str, Any]:
     """Evaluates the network, writes TensorBoard summaries and evaluation.json, whose content it returns."""
     if not experiment.eval_dataset_options.decode_groundtruth_label:
@@ -200,18 +185,18 @@ def _evaluate(
         )
     options = experiment.evaluator_options
     dataset = datasets.find(experiment.eval_dataset_options.dataset)
-    evaluation = evaluate.evaluate(
+    evaluation = evaluator.evaluate(
         pipeline.evaluation_samples(experiment).take(options.eval_steps),
         dataset.labels,
         _predictor(network, dataset.labels, options),
-        training.loss_function(experiment, experiment.eval_dataset_options),
+        loop.loss_function(experiment, experiment.eval_dataset_options),
         has_instances=experiment.model_options.has_instances,
         watch=snapshots.Snapshots(directory, dataset, options, step),
     )
     scalars = evaluation.scalars(all_precisions=options.detailed_ap_metrics)
     directory.scalars('eval', scalars, step)
     found = {'step': step, **evaluation.summary()}
-    directory.write_json(rundir.LAST, found)
+    directory.write_json(run_folder.LAST, found)
     figures = [f'{key.upper()} {found[key]["all"]:.1f}' for key in ('pq', 'sq', 'rq') if key in found]
     figures += [f'AP {value:.1f}' for key, value in found['instance'].items() if key == 'ap']
     figures.append(f'mIoU {found["miou"]:.1f}')
@@ -221,7 +206,7 @@ def _evaluate(
 
 def _predictor(
     network: keras.Model, spec: labels.LabelSpec, options: config.EvaluatorOptions
-) -> evaluate.Predict:
+) -> evaluator.Predict:
     """Makes what evaluation predicts with, compiled where the device wants that."""
     views = inference.Views.from_options(options)
     postprocessing = inference.Postprocessing.from_options(options)

@@ -10,9 +10,11 @@ import apache_beam as beam
 import rich.console
 import rich.table
 
-from panpipe.model import datasets, errors, jobs, outputs
+from panpipe.model import datasets, errors
 from panpipe.model.inputs import records
-from panpipe.pipelines import execution, shards, sources
+from panpipe.model.jobs import command_line, outputs
+from panpipe.pipelines import execution, sources
+from panpipe.pipelines.record_files import shards
 
 _DEFAULT_SPLITS = 'train,val'
 # As DeepLab2's own converters.
@@ -22,7 +24,7 @@ _OTHER_SHARDS = 1000
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job: exit status 0 done, 2 for a user's mistake."""
-    parser = jobs.parser(
+    parser = command_line.parser(
         'convert',
         """
         Reads images and panoptic annotations as downloaded and writes them as TFRecord files
@@ -61,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help='read label maps that hold classes alone, for networks without an instance branch',
     )
     arguments, beam_arguments = parser.parse_known_args(argv)
-    return jobs.run('convert', lambda: _convert(arguments, beam_arguments))
+    return command_line.run('convert', lambda: _convert(arguments, beam_arguments))
 
 
 def _convert(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:

@@ -20,11 +20,15 @@ import apache_beam as beam
 import numpy as np
 from apache_beam.io import filesystems
 
-from panpipe.model import datasets, errors, jobs, outputs, quality
+from panpipe.model import datasets, errors
 from panpipe.model.inputs import records
-from panpipe.pipelines import evaluation, execution, predictions, sources, tally
+from panpipe.model.jobs import command_line, outputs
+from panpipe.model.metrics import quality, tally
+from panpipe.pipelines import execution, files, sources
 from panpipe.pipelines.formats import registry
-from panpipe.pipelines.sources import entries, files
+from panpipe.pipelines.predictions import prediction_files
+from panpipe.pipelines.scoring import evaluation
+from panpipe.pipelines.sources import entries
 
 _NO_TFRECORD = 'Not a valid TFRecord'
 _EXAMPLES = (
@@ -44,7 +48,7 @@ class Truth(NamedTuple):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job and returns its exit status. Unknown options go to Beam."""
-    parser = jobs.parser('evaluate', __doc__ or '', _EXAMPLES)
+    parser = command_line.parser('evaluate', __doc__ or '', _EXAMPLES)
     parser.add_argument(
         '--dataset', required=True, help='name of a data set, or the .json description of one'
     )
@@ -57,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--predictions', required=True, help='folder that predict wrote')
     parser.add_argument('--output', required=True, help='JSON file to write')
     arguments, beam_arguments = parser.parse_known_args(argv)
-    return jobs.run('evaluate', functools.partial(_run, arguments, beam_arguments))
+    return command_line.run('evaluate', functools.partial(_run, arguments, beam_arguments))
 
 
 def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
@@ -65,7 +69,7 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     spec = datasets.find(arguments.dataset)
     outputs.check_file('--output', arguments.output)
     # Workers read this file too; a mistake in it is told sooner here.
-    found = predictions.read(arguments.predictions, spec)
+    found = prediction_files.read(arguments.predictions, spec)
     source = _source(arguments.ground_truth, arguments.split, spec)
     facts = {
         'evaluator': f'panpipe {importlib.metadata.version("panpipe")}',
@@ -117,7 +121,7 @@ class Judge(beam.DoFn):
 
     def setup(self) -> None:
         """Reads the list of predictions, once a worker."""
-        self._predictions = predictions.read(self._folder, self._spec)
+        self._predictions = prediction_files.read(self._folder, self._spec)
 
     def process(self, truth: Truth) -> Iterator[tally.Tally]:
         """Yields the counts of an image."""
@@ -148,7 +152,7 @@ class Sum(beam.CombineFn):
         return accumulator
 
 
-def judge(truth: Truth, found: predictions.Predictions) -> tally.Tally:
+def judge(truth: Truth, found: prediction_files.Predictions) -> tally.Tally:
     """Counts one image.
 
     Raises:

@@ -23,11 +23,13 @@ from collections.abc import Iterator, Sequence
 import apache_beam as beam
 from apache_beam.ml.inference import base
 
-from panpipe.model import datasets, errors, jobs, outputs, progress
+from panpipe.model import datasets, errors
 from panpipe.model.inputs import records
-from panpipe.pipelines import archives, execution, inference, photos, resumption
+from panpipe.model.jobs import command_line, outputs, progress
+from panpipe.pipelines import execution
 from panpipe.pipelines.formats import maps as formats_maps
 from panpipe.pipelines.formats import registry
+from panpipe.pipelines.predictions import archives, photos, resumption, saved_model
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 # Images that are predicted and not written yet: 16 MB each, of Cityscapes.
@@ -41,7 +43,7 @@ _EXAMPLES = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job and returns its exit status. Unknown options go to Beam."""
-    parser = jobs.parser('predict', __doc__ or '', _EXAMPLES)
+    parser = command_line.parser('predict', __doc__ or '', _EXAMPLES)
     parser.add_argument('--saved_model', required=True, help='folder that `panpipe export` wrote')
     parser.add_argument(
         '--input',
@@ -66,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         '--algorithm', default='panpipe', help='name in the names of COCO archives (default: %(default)s)'
     )
     arguments, beam_arguments = parser.parse_known_args(argv)
-    return jobs.run('predict', functools.partial(_run, arguments, beam_arguments))
+    return command_line.run('predict', functools.partial(_run, arguments, beam_arguments))
 
 
 def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
@@ -74,7 +76,7 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     split = arguments.split or 'test'
     if arguments.zip:
         archives.check(split, arguments.algorithm)
-    spec = inference.dataset(arguments.saved_model)
+    spec = saved_model.dataset(arguments.saved_model)
     name = _format(arguments.format, spec)
     output = os.path.abspath(arguments.output)
     if os.path.exists(output):
@@ -82,19 +84,19 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     outputs.check_folder('--output', output)
     source, total, stamp = _source(arguments.input, arguments.split, spec)
     unfinished = resumption.Unfinished.open(output, _job(arguments, name, stamp))
-    has_instances = inference.facts(arguments.saved_model)['has_instances']
+    has_instances = saved_model.facts(arguments.saved_model)['has_instances']
     form = registry.FORMATS[name]
     for inner in form.FOLDERS if has_instances else form.PIXELS:
         os.makedirs(os.path.join(unfinished.folder, inner), exist_ok=True)
     with _watched(unfinished.done, total):
-        handler = inference.Handler(
+        handler = saved_model.Handler(
             arguments.saved_model, is_shared=not execution.is_one_process(beam_options)
         )
         writer = WriteImages(unfinished, name, spec)
         try:
             execution.run(lambda root: build(root, source, handler, writer, unfinished), beam_options)
         finally:
-            inference.release()
+            saved_model.release()
     unfinished.drop_parts()
     for file_name, content in form.documents(unfinished.notes(), spec).items():
         outputs.write_whole(os.path.join(unfinished.folder, file_name), json.dumps(content).encode())
@@ -144,7 +146,7 @@ class WriteImages(beam.DoFn):
 def build(
     root: beam.Pipeline,
     source: beam.PTransform,
-    handler: inference.Handler,
+    handler: saved_model.Handler,
     writer: WriteImages,
     unfinished: resumption.Unfinished,
 ) -> None:
@@ -175,10 +177,10 @@ def refuse_twins(names: Sequence[str]) -> None:
         raise errors.InputError(f'several images of --input are named {twins[0]}; give each image once')
 
 
-def read_record(serialized: bytes) -> inference.Image:
+def read_record(serialized: bytes) -> saved_model.Image:
     """Takes the image out of a record."""
     record = records.parse(serialized)
-    return inference.Image(record.image_id, record.encoded)
+    return saved_model.Image(record.image_id, record.encoded)
 
 
 def _job(arguments: argparse.Namespace, format_name: str, stamp: str) -> dict[str, str]:

@@ -18,9 +18,12 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from panpipe.model import datasets, errors, jobs, outputs, progress
+from panpipe.model import datasets, errors
 from panpipe.model.drawing import error_maps
-from panpipe.pipelines import charts, curves, evaluation, gallery, report_inputs, tally
+from panpipe.model.jobs import command_line, outputs, progress
+from panpipe.model.metrics import tally
+from panpipe.pipelines.reporting import charts, curves, gallery, inputs
+from panpipe.pipelines.scoring import evaluation
 
 _EXAMPLES = (
     'panpipe report --dataset cityscapes_panoptic --ground_truth RAW --predictions build/predictions '
@@ -36,7 +39,7 @@ _GROUPS = ('worst', 'best', 'random')
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job and returns its exit status."""
-    parser = jobs.parser('report', __doc__ or '', _EXAMPLES)
+    parser = command_line.parser('report', __doc__ or '', _EXAMPLES)
     parser.add_argument('--dataset', required=True, help='for example cityscapes_panoptic')
     parser.add_argument('--ground_truth', required=True, type=pathlib.Path, help='root of the raw data set')
     parser.add_argument('--split', default='val', help='of the predicted images (%(default)s)')
@@ -50,12 +53,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--config', type=pathlib.Path, help='experiment to show, a .textproto file')
     parser.add_argument('--pictures', type=int, default=12, help='images of the gallery (%(default)s)')
     parser.add_argument('--output', required=True, type=pathlib.Path, help='HTML file to write')
-    return jobs.run('report', functools.partial(_write, parser.parse_args(argv)))
+    return command_line.run('report', functools.partial(_write, parser.parse_args(argv)))
 
 
 def render(facts: Mapping[str, Any]) -> str:
     """Fills the page's template; a name that the template needs and `facts` lacks is an error."""
-    text = importlib.resources.files('panpipe.pipelines').joinpath('templates', 'report.html').read_text()
+    text = (
+        importlib.resources.files('panpipe.pipelines.reporting')
+        .joinpath('templates', 'report.html')
+        .read_text()
+    )
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -122,7 +129,7 @@ def _write(arguments: argparse.Namespace) -> None:
 
 
 def _facts(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> dict[str, Any]:
-    given = report_inputs.read(vars(arguments))
+    given = inputs.read(vars(arguments))
     score = given.score
     shown = gallery.Gallery.open(arguments.ground_truth, arguments.split, arguments.predictions, spec)
     evaluated = given.evaluation or _evaluate(shown)

@@ -17,8 +17,9 @@ from typing import Any
 
 from rich import console, table
 
-from panpipe.model import errors, jobs, outputs
-from panpipe.pipelines import evaluators, judges, own_score, summaries
+from panpipe.model import errors
+from panpipe.model.jobs import command_line, outputs
+from panpipe.pipelines.scoring import judges, official_python, own_score, summaries
 
 _JUDGES: Mapping[str, Callable[..., dict[str, Any]]] = {'cityscapes': judges.cityscapes, 'coco': judges.coco}
 _EXAMPLES = (
@@ -29,22 +30,23 @@ _EXAMPLES = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job and returns its exit status."""
-    parser = jobs.parser('score', __doc__ or '', _EXAMPLES)
+    parser = command_line.parser('score', __doc__ or '', _EXAMPLES)
     parser.add_argument('--format', required=True, choices=_JUDGES, help='form of the predictions')
     parser.add_argument('--predictions', required=True, type=pathlib.Path, help='folder that predict wrote')
     parser.add_argument('--ground_truth', required=True, type=pathlib.Path, help='root of the raw data set')
     parser.add_argument('--split', default='val', help='split of the raw data set (default: val)')
     parser.add_argument('--output', type=pathlib.Path, help='JSON file to write')
     parser.add_argument(
-        '--python', help=f"the evaluators' interpreter (default: ${evaluators.VARIABLE} or .venv-official)"
+        '--python',
+        help=f"the evaluators' interpreter (default: ${official_python.VARIABLE} or .venv-official)",
     )
-    return jobs.run('score', functools.partial(_run, parser.parse_args(argv)))
+    return command_line.run('score', functools.partial(_run, parser.parse_args(argv)))
 
 
 def _run(arguments: argparse.Namespace) -> None:
     if arguments.output:
         outputs.check_file('--output', arguments.output)
-    python = evaluators.interpreter(arguments.python)
+    python = official_python.interpreter(arguments.python)
     if not arguments.ground_truth.is_dir():
         raise errors.InputError(f'the folder --ground_truth {arguments.ground_truth} does not exist')
     # The evaluators run in another folder.

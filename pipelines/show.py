@@ -17,11 +17,14 @@ from collections.abc import Collection, Iterable, Sequence
 
 from PIL import Image
 
-from panpipe.model import errors, jobs, outputs
+from panpipe.model import errors
 from panpipe.model.drawing import page, sheet
 from panpipe.model.inputs import records
-from panpipe.pipelines import predicted_sheet, predictions, record_sheet, stored
-from panpipe.pipelines.sources import files
+from panpipe.model.jobs import command_line, outputs
+from panpipe.pipelines import files
+from panpipe.pipelines.predictions import prediction_files
+from panpipe.pipelines.record_files import lookup
+from panpipe.pipelines.reporting import predicted_sheet, record_sheet
 
 _EXAMPLES = (
     "panpipe show 'records/train-*' --output sample.png",
@@ -36,7 +39,7 @@ _ADVISED = 3
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job and returns its exit status."""
-    parser = jobs.parser('show', __doc__ or '', _EXAMPLES)
+    parser = command_line.parser('show', __doc__ or '', _EXAMPLES)
     parser.add_argument(
         'input', nargs='+', help='glob patterns of records, or a folder that panpipe predict wrote'
     )
@@ -61,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         '--photos', help='of predictions: folder of the image files, or glob pattern of records'
     )
-    return jobs.run('show', functools.partial(_run, parser.parse_args(argv)))
+    return command_line.run('show', functools.partial(_run, parser.parse_args(argv)))
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -93,23 +96,25 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _is_prediction(given: str) -> bool:
-    return files.exists(files.join(given, predictions.DOCUMENT)) or bool(files.find(given, 'semantic/*.png'))
+    return files.exists(files.join(given, prediction_files.DOCUMENT)) or bool(
+        files.find(given, 'semantic/*.png')
+    )
 
 
 def _record(arguments: argparse.Namespace) -> list[sheet.Sheet]:
     """Makes the sheets of records; prints the ids and makes none where these are asked for."""
-    paths = stored.find_files(arguments.input)
+    paths = lookup.find_files(arguments.input)
     if arguments.photos:
         raise errors.InputError('--photos is for predictions; records hold their photos')
     if arguments.list:
-        _print(records.image_id(record) for record in stored.read(paths))
+        _print(records.image_id(record) for record in lookup.read(paths))
         return []
-    chosen = list(itertools.islice(stored.find(paths, arguments.image), arguments.page or 1))
+    chosen = list(itertools.islice(lookup.find(paths, arguments.image), arguments.page or 1))
     if not chosen:
-        known = [records.image_id(record) for record in stored.read(paths)]
+        known = [records.image_id(record) for record in lookup.read(paths)]
         raise _unknown(arguments.image, known, ' '.join(arguments.input))
     options = record_sheet.Options(
-        arguments.dataset or stored.dataset(paths[0]),
+        arguments.dataset or lookup.dataset(paths[0]),
         arguments.config,
         tuple(arguments.set),
         arguments.crops,

@@ -22,9 +22,9 @@ import rich.console
 import rich.table
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from panpipe.model import datasets, errors, jobs, outputs, quiet
-from panpipe.pipelines import execution
-from panpipe.pipelines.sources import files
+from panpipe.model import datasets, errors
+from panpipe.model.jobs import command_line, outputs, quiet
+from panpipe.pipelines import execution, files
 
 _BATCH_SIZE = 8  # records decoded at once; bounds memory
 _STRIDE = 32  # the largest output stride of the networks
@@ -39,7 +39,7 @@ _EXAMPLES = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job; returns its exit status."""
-    parser = jobs.parser('statistics', __doc__, _EXAMPLES)
+    parser = command_line.parser('statistics', __doc__, _EXAMPLES)
     parser.add_argument(
         '--dataset', required=True, help=f'{", ".join(datasets.SPECS)}, or a .json description'
     )
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument('--output', required=True, type=pathlib.Path, help='folder to write to')
     arguments, beam_arguments = parser.parse_known_args(argv)
-    return jobs.run('statistics', lambda: _statistics(arguments, beam_arguments))
+    return command_line.run('statistics', lambda: _statistics(arguments, beam_arguments))
 
 
 def _statistics(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
@@ -96,7 +96,7 @@ def _analyze(
         from tensorflow_transform.tf_metadata import schema_utils
         from tfx_bsl.public import tfxio
 
-        from panpipe.pipelines import label_counts
+        from panpipe.pipelines.record_files import label_counts
 
         quiet.find_devices()
 

@@ -10,15 +10,16 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from panpipe.model import datasets, errors, jobs
-from panpipe.pipelines import scenes, toy_files
+from panpipe.model import datasets, errors
+from panpipe.model.jobs import command_line
+from panpipe.pipelines.toy_street import layouts, scenes
 
 _SMALLEST = 32
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job: exit status 0 done, 2 for a user's mistake."""
-    parser = jobs.parser(
+    parser = command_line.parser(
         'toy',
         """
         Draws street scenes with exact panoptic labels and writes them as the official download of a data set
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             'panpipe toy --dataset coco_panoptic --output data/toy_coco --images 6 --height 128 --width 256',
         ),
     )
-    parser.add_argument('--dataset', required=True, choices=sorted(toy_files.WRITERS), help='whose layout')
+    parser.add_argument('--dataset', required=True, choices=sorted(layouts.WRITERS), help='whose layout')
     parser.add_argument(
         '--output', required=True, type=pathlib.Path, help='folder to write; must be empty if it exists'
     )
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--width', type=int, default=512, help='of an image, in pixels')
     parser.add_argument('--seed', type=int, default=0, help='the same seed draws the same images')
     arguments = parser.parse_args(argv)
-    return jobs.run('toy', lambda: _write(arguments))
+    return command_line.run('toy', lambda: _write(arguments))
 
 
 def draw_split(split: str, images: int, size: tuple[int, int], seed: int) -> Iterator[scenes.Scene]:
@@ -70,7 +71,7 @@ def _write(arguments: argparse.Namespace) -> None:
         spec = datasets.find(arguments.dataset)
         for split, images in counts.items():
             drawn = draw_split(split, images, (arguments.height, arguments.width), arguments.seed)
-            toy_files.WRITERS[arguments.dataset](aside, split, drawn, spec)
+            layouts.WRITERS[arguments.dataset](aside, split, drawn, spec)
         aside.rename(output)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

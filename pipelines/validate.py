@@ -18,8 +18,10 @@ from typing import Any
 
 from PIL import Image
 
-from panpipe.model import datasets, errors, jobs
-from panpipe.pipelines import faults, instance_faults, png_faults, sources
+from panpipe.model import datasets, errors
+from panpipe.model.jobs import command_line
+from panpipe.pipelines import sources
+from panpipe.pipelines.faults import fault, instance_files, panoptic_json, pngs
 from panpipe.pipelines.formats import registry
 from panpipe.pipelines.sources import annotations, entries
 
@@ -30,12 +32,12 @@ _EXAMPLES = (
     'panpipe validate --format coco --predictions predictions --images test2017',
 )
 Entries = Mapping[str, Mapping[str, Any]]
-Sizes = Mapping[str, png_faults.Size]
+Sizes = Mapping[str, pngs.Size]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job and returns its exit status: 0 sound, 2 faults found."""
-    parser = jobs.parser('validate', __doc__ or '', _EXAMPLES)
+    parser = command_line.parser('validate', __doc__ or '', _EXAMPLES)
     parser.add_argument('--format', required=True, choices=registry.FORMATS, help='form of the predictions')
     parser.add_argument('--predictions', required=True, help='folder to check')
     parser.add_argument('--dataset', help='data set of the predictions (default: FORMAT_panoptic)')
@@ -43,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     images.add_argument('--images', help='folder of the images that were to be predicted')
     images.add_argument('--ground_truth', help='root of the raw data set, of which only the images are used')
     parser.add_argument('--split', default='val', help='split of the raw data set (default: val)')
-    return jobs.run('validate', functools.partial(_run, parser.parse_args(argv)))
+    return command_line.run('validate', functools.partial(_run, parser.parse_args(argv)))
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -64,7 +66,7 @@ def _run(arguments: argparse.Namespace) -> None:
     print(f'panpipe validate: {summary}')
 
 
-def check(folder: str, spec: datasets.DatasetSpec, sizes: Sizes | None) -> tuple[list[faults.Fault], str]:
+def check(folder: str, spec: datasets.DatasetSpec, sizes: Sizes | None) -> tuple[list[fault.Fault], str]:
     """Looks at all files of a folder of predictions.
 
     Args:
@@ -90,80 +92,80 @@ def check(folder: str, spec: datasets.DatasetSpec, sizes: Sizes | None) -> tuple
     found += wrong
     if is_sound and not wrong:  # otherwise files may seem strange only because they are listed wrongly
         wanted = _wanted(named, named if semantic.is_dir() else ())
-        found += png_faults.strangers(folder, wanted | files)
+        found += pngs.strangers(folder, wanted | files)
     return found, _summary(folder, named, sizes, semantic.is_dir(), bool(files))
 
 
 def _classes_alone(
     folder: str, spec: datasets.DatasetSpec, sizes: Sizes | None
-) -> tuple[list[faults.Fault], str]:
+) -> tuple[list[fault.Fault], str]:
     """Looks at the files of a model that does not tell things apart."""
     there = {path.stem for path in pathlib.Path(folder, 'semantic').glob('*.png')}
     found = _semantic(folder, sizes or {}, sizes or sorted(there), spec)
     names = [os.path.join('semantic', f'{name}.png') for name in (there if sizes is None else sizes)]
-    found += png_faults.strangers(folder, names)
+    found += pngs.strangers(folder, names)
     told = '' if sizes else ', compared with no images'
     return found, f'{folder} is sound: {len(there)} label-id PNGs{told}'
 
 
 def _instances(
     folder: str, named: Entries, sizes: Sizes, spec: datasets.DatasetSpec
-) -> tuple[set[str], list[faults.Fault]]:
+) -> tuple[set[str], list[fault.Fault]]:
     """Checks the instance files, if there are any; returns their paths and the faults."""
     if not named:  # the document lists images wrongly, by which the instances are joined to them
         return set(), []
-    if os.path.isdir(os.path.join(folder, instance_faults.FOLDER)):
+    if os.path.isdir(os.path.join(folder, instance_files.FOLDER)):
 
-        def look(name: str) -> tuple[set[str], list[faults.Fault]]:
-            return instance_faults.text(folder, name, sizes.get(name), spec)
+        def look(name: str) -> tuple[set[str], list[fault.Fault]]:
+            return instance_files.text(folder, name, sizes.get(name), spec)
 
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             looked = list(pool.map(look, named))
         return {path for files, _ in looked for path in files}, [
             fault for _, wrong in looked for fault in wrong
         ]
-    if not os.path.exists(os.path.join(folder, instance_faults.DOCUMENT)):
+    if not os.path.exists(os.path.join(folder, instance_files.DOCUMENT)):
         return set(), []
     ids = {name: entry['image_id'] for name, entry in named.items()}
     known = {ids[name]: size for name, size in sizes.items() if name in ids}
-    return {instance_faults.DOCUMENT}, instance_faults.document(folder, ids.values(), known, spec)
+    return {instance_files.DOCUMENT}, instance_files.document(folder, ids.values(), known, spec)
 
 
 def _document(
     listed: Sequence[Any], spec: datasets.DatasetSpec, sizes: Sizes | None
-) -> tuple[dict[str, Mapping[str, Any]], list[faults.Fault]]:
+) -> tuple[dict[str, Mapping[str, Any]], list[fault.Fault]]:
     """Checks the annotations; returns by image those that can be read, and the faults."""
     reader = registry.FORMATS[registry.of(spec)]
-    found = [fault for index, entry in enumerate(listed) for fault in faults.annotation(index, entry)]
-    sound = [entry for index, entry in enumerate(listed) if not faults.annotation(index, entry)]
+    found = [fault for index, entry in enumerate(listed) for fault in panoptic_json.annotation(index, entry)]
+    sound = [entry for index, entry in enumerate(listed) if not panoptic_json.annotation(index, entry)]
     names = [reader.key(entry) for entry in sound]
     named = dict(zip(names, sound, strict=True))
-    found += [*faults.images(names, sizes if not found else None), *faults.content(sound)]
-    unknown = faults.categories(named, spec)
-    found += [*faults.file_names(named), *unknown]
+    found += [*panoptic_json.images(names, sizes if not found else None), *panoptic_json.content(sound)]
+    unknown = panoptic_json.categories(named, spec)
+    found += [*panoptic_json.file_names(named), *unknown]
     for name, entry in named.items():
-        found += [*faults.image_id(entry, name, reader), *faults.segments(entry, name)]
+        found += [*panoptic_json.image_id(entry, name, reader), *panoptic_json.segments(entry, name)]
         # Which classes are stuff cannot be told where the categories are wrong.
-        found += faults.stuff(entry, name, spec) if not unknown else []
+        found += panoptic_json.stuff(entry, name, spec) if not unknown else []
     return named, found
 
 
-def _read(folder: str) -> tuple[Any, list[faults.Fault]]:
-    path = pathlib.Path(folder, faults.DOCUMENT)
+def _read(folder: str) -> tuple[Any, list[fault.Fault]]:
+    path = pathlib.Path(folder, panoptic_json.DOCUMENT)
     try:
         content = json.loads(path.read_text())
     except OSError as error:
         cure = 'run `panpipe predict`, or check --predictions'
-        return None, [faults.Fault(faults.DOCUMENT, f'cannot be read ({error.strerror})', cure)]
+        return None, [fault.Fault(panoptic_json.DOCUMENT, f'cannot be read ({error.strerror})', cure)]
     except ValueError as error:
-        return None, [faults.Fault(faults.DOCUMENT, f'is not JSON ({error})', 'write it again')]
-    return content, faults.document(content)
+        return None, [fault.Fault(panoptic_json.DOCUMENT, f'is not JSON ({error})', 'write it again')]
+    return content, panoptic_json.document(content)
 
 
-def _panoptic(folder: str, named: Entries, sizes: Sizes) -> list[faults.Fault]:
-    def look(name: str) -> list[faults.Fault]:
+def _panoptic(folder: str, named: Entries, sizes: Sizes) -> list[fault.Fault]:
+    def look(name: str) -> list[fault.Fault]:
         where = os.path.join('panoptic', named[name]['file_name'])
-        return png_faults.panoptic(os.path.join(folder, where), where, named[name], sizes.get(name))
+        return pngs.panoptic(os.path.join(folder, where), where, named[name], sizes.get(name))
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         return [fault for found in pool.map(look, named) for fault in found]
@@ -171,20 +173,20 @@ def _panoptic(folder: str, named: Entries, sizes: Sizes) -> list[faults.Fault]:
 
 def _semantic(
     folder: str, sizes: Sizes, names: Iterable[str], spec: datasets.DatasetSpec
-) -> list[faults.Fault]:
-    def look(name: str) -> tuple[str, set[int], list[faults.Fault]]:
+) -> list[fault.Fault]:
+    def look(name: str) -> tuple[str, set[int], list[fault.Fault]]:
         where = os.path.join('semantic', f'{name}.png')
-        return where, *png_faults.semantic(os.path.join(folder, where), where, sizes.get(name), spec)
+        return where, *pngs.semantic(os.path.join(folder, where), where, sizes.get(name), spec)
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         looked = list(pool.map(look, dict.fromkeys(names)))
     found = [fault for _, _, mine in looked for fault in mine]
-    return found + png_faults.label_ids({where: ids for where, ids, _ in looked}, spec)
+    return found + pngs.label_ids({where: ids for where, ids, _ in looked}, spec)
 
 
 def _wanted(named: Entries, semantic: Iterable[str]) -> set[str]:
     return {
-        faults.DOCUMENT,
+        panoptic_json.DOCUMENT,
         *(os.path.normpath(os.path.join('panoptic', entry['file_name'])) for entry in named.values()),
         *(os.path.join('semantic', f'{name}.png') for name in semantic),
     }
@@ -219,7 +221,7 @@ def _images(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> list[e
     return found
 
 
-def _sizes(images: Sequence[entries.ImageFile] | None, reader: Any) -> dict[str, png_faults.Size] | None:
+def _sizes(images: Sequence[entries.ImageFile] | None, reader: Any) -> dict[str, pngs.Size] | None:
     """Returns (height, width), upright, by the name that the format knows an image by."""
     if images is None:
         return None
@@ -230,7 +232,7 @@ def _sizes(images: Sequence[entries.ImageFile] | None, reader: Any) -> dict[str,
     return sizes
 
 
-def _size(path: str) -> png_faults.Size:
+def _size(path: str) -> pngs.Size:
     try:
         with Image.open(path) as image:
             is_turned = image.getexif().get(_ORIENTATION) in _TURNED

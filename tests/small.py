@@ -6,8 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 import experiments
-from panpipe.model import averages, config, network, solver, tensors, trainer, training
+from panpipe.model import config, network, tensors
 from panpipe.model.layers import composite, convolution, normalization
+from panpipe.model.training import averages, loop, solver, train_step
 
 HEIGHT, WIDTH = 17, 33
 
@@ -34,13 +35,13 @@ def make(
     options = config.SolverOptions(base_learning_rate=0.01, optimizer=optimizer)
     experiment = experiments.load('unused')
     strategy = strategy or tf.distribute.get_strategy()
-    with strategy.scope(), training._precision(precision):
+    with strategy.scope(), loop._precision(precision):
         small = Small()
         small(tf.zeros((1, HEIGHT, WIDTH, 3)))
-        return trainer.Trainer(
+        return train_step.Trainer(
             small,
             solver.optimizers(options, small),
-            training.loss_function(experiment, experiment.train_dataset_options),
+            loop.loss_function(experiment, experiment.train_dataset_options),
             strategy,
             clip_norm,
             tf.Variable(

@@ -6,9 +6,10 @@ import inspect
 import pytest
 
 from panpipe.custom_ops import merge
-from panpipe.model import build, checkpoints, config, postprocess, quality, train
+from panpipe.model import build, checkpoints, config, postprocess, train
 from panpipe.model.inputs import pipeline, targets
 from panpipe.model.losses import total
+from panpipe.model.metrics import quality
 
 _MAPS = 'ground_truth prediction labels'
 _CENTERS = 'center_threshold nms_kernel keep_k_centers stuff_area_limit use_op'

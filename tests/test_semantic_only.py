@@ -12,7 +12,8 @@ from PIL import Image
 
 import experiments
 import synthetic
-from panpipe.model import datasets, export, rundir, train
+from panpipe.model import datasets, export, train
+from panpipe.model.training import run_folder
 from panpipe.pipelines import convert, predict, score, statistics
 
 _SPEC = datasets.SPECS['cityscapes_panoptic']
@@ -83,7 +84,7 @@ def test_from_label_maps_to_a_score(raw, records, tmp_path):
     evaluation = json.loads((run / 'evaluation.json').read_text())
     assert not {'pq', 'sq', 'rq'} & set(evaluation)
     assert set(evaluation['losses']) == {'semantic', 'total'}
-    assert json.loads((run / rundir.BEST).read_text()) == evaluation
+    assert json.loads((run / run_folder.BEST).read_text()) == evaluation
     tags = _tags(run / 'eval')
     assert 'evaluation/iou/IoU' in tags
     assert not [tag for tag in tags if '/pq/' in tag or 'center' in tag or 'regression' in tag]

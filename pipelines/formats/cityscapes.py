@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from panpipe.model import datasets, masks, outputs
+from panpipe.model import datasets
+from panpipe.model.jobs import outputs
+from panpipe.model.metrics import masks
 from panpipe.pipelines.formats import maps as formats_maps
 from panpipe.pipelines.formats import png, segments
 

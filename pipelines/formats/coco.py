@@ -13,7 +13,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from panpipe.model import datasets, masks
+from panpipe.model import datasets
+from panpipe.model.metrics import masks
 from panpipe.pipelines.formats import maps as formats_maps
 from panpipe.pipelines.formats import png, segments
 

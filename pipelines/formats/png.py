@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 from zlib_ng import zlib_ng
 
-from panpipe.model import errors, outputs
+from panpipe.model import errors
+from panpipe.model.jobs import outputs
 
 _SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _GREY, _RGB = 0, 2

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from panpipe.model import datasets, labels, masks
+from panpipe.model import datasets, labels
+from panpipe.model.metrics import masks
 
 # Odd, so that multiplying by it modulo 2^24 gives every segment a colour of its own; these lie far apart.
 _COLOR_STEP = 0x9E3779

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from panpipe.model import datasets, errors
-from panpipe.pipelines.sources import annotations, entries, files
+from panpipe.pipelines import files
+from panpipe.pipelines.sources import annotations, entries
 
 load = entries.load
 

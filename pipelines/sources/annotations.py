@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from panpipe.model import errors, labels
-from panpipe.pipelines.sources import entries, files
+from panpipe.pipelines import files
+from panpipe.pipelines.sources import entries
 
 _COLORS = 256**3
 # Of a segment's values: types that JSON may give, and what they are called.

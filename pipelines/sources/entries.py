@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from panpipe.model import datasets, errors, labels, masks
+from panpipe.model import datasets, errors, labels
 from panpipe.model.inputs import records
+from panpipe.model.metrics import masks
+from panpipe.pipelines import files
 from panpipe.pipelines.formats import segments as formats_segments
-from panpipe.pipelines.sources import files, images
+from panpipe.pipelines.sources import images
 
 # Cityscapes writes an instance as label id * 1000 + number, in 16 bits.
 _INSTANCE_BASE = 1000

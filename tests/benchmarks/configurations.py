@@ -155,7 +155,8 @@ def _loss(experiment: Any, network: Any, size: tuple[int, int]) -> Any:
     """Makes the loss of a configuration, or the published one where it has none."""
     import tensorflow as tf
 
-    from panpipe.model import config, training
+    from panpipe.model import config
+    from panpipe.model.training import loop
 
     options = experiment.train_dataset_options
     if not options.dataset:
@@ -169,7 +170,7 @@ def _loss(experiment: Any, network: Any, size: tuple[int, int]) -> Any:
         )
         trainer = dataclasses.replace(experiment.trainer_options, loss_options=published)
         experiment = dataclasses.replace(experiment, trainer_options=trainer)
-    return training.loss_function(experiment, options)
+    return loop.loss_function(experiment, options)
 
 
 def golden_difference(name: str) -> float | None:

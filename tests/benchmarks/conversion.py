@@ -37,8 +37,9 @@ def measure(repeats: int) -> dict[str, timing.Row]:
 def _one_image(root: pathlib.Path, repeats: int) -> dict[str, timing.Row]:
     from panpipe.model import datasets
     from panpipe.model.inputs import records
-    from panpipe.pipelines import shards, sources
-    from panpipe.pipelines.sources import entries, files, images
+    from panpipe.pipelines import files, sources
+    from panpipe.pipelines.record_files import shards
+    from panpipe.pipelines.sources import entries, images
 
     spec = datasets.find('cityscapes_panoptic')
     entry, *others = sources.module(spec).list_images(root, 'train', spec)

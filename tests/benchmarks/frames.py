@@ -15,7 +15,7 @@ def frame(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
     Four toy scenes, two by two, hold about as many instances as a crowded frame of Cityscapes.
     """
-    from panpipe.pipelines import scenes
+    from panpipe.pipelines.toy_street import scenes
 
     rng = np.random.default_rng(seed)
     image = np.empty((HEIGHT, WIDTH, 3), np.uint8)

@@ -27,7 +27,8 @@ def _panoptic(speckle: float) -> np.ndarray:
 
 
 def measure(repeats: int) -> dict[str, timing.Row]:
-    from panpipe.model import average_precision, datasets, quality
+    from panpipe.model import datasets
+    from panpipe.model.metrics import average_precision, quality
 
     labels = datasets.find('cityscapes_panoptic').labels
     works = {}

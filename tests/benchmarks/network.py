@@ -66,13 +66,14 @@ def _step(experiment: Any, **options: bool) -> Any:
     """Returns a whole training step: losses, gradients, optimizer. The options are those of a trainer."""
     import tensorflow as tf
 
-    from panpipe.model import build, solver, tensors, trainer, training
+    from panpipe.model import build, tensors
+    from panpipe.model.training import loop, solver, train_step
 
     network = build.network(experiment)
-    trained = trainer.Trainer(
+    trained = train_step.Trainer(
         network,
         solver.optimizers(experiment.trainer_options.solver_options, network),
-        training.loss_function(experiment, experiment.train_dataset_options),
+        loop.loss_function(experiment, experiment.train_dataset_options),
         tf.distribute.get_strategy(),
         clip_norm=0.0,
         global_step=tf.Variable(0, dtype=tf.int64),

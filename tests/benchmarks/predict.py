@@ -78,16 +78,16 @@ def measure(repeats: int) -> dict[str, timing.Row]:
     import tensorflow as tf
 
     from panpipe.model import datasets
-    from panpipe.pipelines import inference
     from panpipe.pipelines.formats import registry
+    from panpipe.pipelines.predictions import saved_model
 
     spec, photo = datasets.find(DATASET), io.BytesIO()
     Image.fromarray(frames.frame(0)[0]).save(photo, 'PNG')
     with tempfile.TemporaryDirectory() as place:
         root = pathlib.Path(place)
         export(root / 'model')
-        predictor = inference.Predictor(str(root / 'model'))
-        image = inference.Image('town_000000_000019_leftImg8bit', photo.getvalue())
+        predictor = saved_model.Predictor(str(root / 'model'))
+        image = saved_model.Image('town_000000_000019_leftImg8bit', photo.getvalue())
         (maps,) = predictor.predict([image])
         written = maps.panoptic.nbytes + maps.semantic.nbytes
         works = {

@@ -55,7 +55,7 @@ def test_the_rest_of_the_line_goes_to_the_job(capsys):
 def test_notes_of_libraries_are_held_back_and_errors_are_not():
     code = (
         'import os\n'
-        'from panpipe.model import quiet\n'
+        'from panpipe.model.jobs import quiet\n'
         'with quiet.start():\n'
         '    os.write(2, b"I0000 00:00:1.2 3 a.cc:1] note\\nW0000 00:00:1.2 3 a.cc:1] note\\n")\n'
         '    os.write(2, b"E0000 00: bad\\n")\n'

@@ -2,12 +2,12 @@
 import numpy as np
 
 from panpipe.components import pages
-from panpipe.model import rundir
 from panpipe.model.drawing import evaluated
+from panpipe.model.training import run_folder
 
 
 def _run(folder, kinds, samples=2):
-    directory = rundir.RunDirectory(str(folder), 'run')
+    directory = run_folder.RunDirectory(str(folder), 'run')
     for step, grey in ((1, 10), (2, 200)):
         picture = np.full((20, 30, 3), grey, np.uint8)
         for number in range(samples):

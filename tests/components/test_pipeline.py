@@ -10,7 +10,7 @@ import yaml
 from kfp import dsl
 
 from panpipe.components import command, pipeline, steps
-from panpipe.model import jobs
+from panpipe.model.jobs import command_line
 
 ROOT = pathlib.Path(__file__).parents[2]
 STEPS = ('source', 'convert', 'statistics', 'train', 'evaluate', 'export', 'predict', 'score', 'report')
@@ -89,7 +89,7 @@ def _arguments(function, folder):
 def test_steps_call_jobs_with_arguments_that_these_know(name, tmp_path, monkeypatch):
     """Runs the body of a step with the jobs' real parsers, but stops each job before its work."""
     called = []
-    monkeypatch.setattr(jobs, 'run', lambda job, body: called.append(job) or 0)
+    monkeypatch.setattr(command_line, 'run', lambda job, body: called.append(job) or 0)
     function = getattr(steps, name).python_func
     (tmp_path / 'score').write_text('{"pq": {"all": 1}, "miou": 2}')
     run_dir = tmp_path / 'evaluation' / 'run'

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from panpipe.model import config, datasets, errors, scope, textproto
+from panpipe.model import config, datasets, errors
+from panpipe.model.experiment import deeplab2, textproto
 
 ROOT = pathlib.Path(config.__file__).parent / 'configs'
 FILES = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob('*.textproto'))
@@ -202,8 +203,8 @@ def test_out_of_scope_table_has_no_field_of_the_schema():
         if isinstance(kind := getattr(config, name), type) and issubclass(kind, textproto.Message)
         for field in textproto.fields(kind)
     }
-    assert not known & (set(scope.OUT_OF_SCOPE) | set(scope.RENAMED))
-    assert set(scope.RENAMED.values()) <= known
+    assert not known & (set(deeplab2.OUT_OF_SCOPE) | set(deeplab2.RENAMED))
+    assert set(deeplab2.RENAMED.values()) <= known
 
 
 def test_unknown_field_suggests_a_close_one():
@@ -522,4 +523,4 @@ def test_data_set_names_are_those_of_the_registry():
 
 def test_documentation_lists_every_field_out_of_scope():
     page = (ROOT.parents[1] / 'docs/configuration.md').read_text()
-    assert [name for name in (*scope.OUT_OF_SCOPE, *scope.RENAMED) if f'`{name}`' not in page] == []
+    assert [name for name in (*deeplab2.OUT_OF_SCOPE, *deeplab2.RENAMED) if f'`{name}`' not in page] == []

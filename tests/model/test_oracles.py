@@ -11,8 +11,9 @@ import tensorflow as tf
 
 import experiments
 import synthetic
-from panpipe.model import build, checkpoints, evaluate, inference, oracles, tensors
+from panpipe.model import build, checkpoints, inference, oracles, tensors
 from panpipe.model.inputs import pipeline, records
+from panpipe.model.training import evaluator
 
 SPEC = experiments.SPEC.labels
 POSTPROCESSING = inference.Postprocessing(0.1, 3, 200, 0, use_op=True)
@@ -67,7 +68,7 @@ def test_the_baseline_is_the_evaluation(tmp_path, views):
     predict = functools.partial(
         inference.predict, _linear, spec=SPEC, views=views, postprocessing=POSTPROCESSING
     )
-    expected = evaluate.evaluate(samples, SPEC, predict, lambda heads, targets: {})
+    expected = evaluator.evaluate(samples, SPEC, predict, lambda heads, targets: {})
     found = _judge(samples, _linear, views)
     assert found['baseline'].panoptic == expected.panoptic
     assert found['baseline'].semantic == expected.semantic

@@ -16,8 +16,8 @@ import tensorflow as tf
 
 import experiments
 import small
-from panpipe.model import rundir, training
 from panpipe.model.layers import normalization
+from panpipe.model.training import loop, run_folder
 
 STEPS = 5
 FIELDS = (
@@ -151,8 +151,8 @@ def _normalize_alone(strategy):
 
 def _toy(folder, strategy):
     experiment = experiments.load(str(folder / '*.tfrecord'), STEPS, *FIELDS)
-    directory = rundir.RunDirectory(str(folder / str(strategy.num_replicas_in_sync)), 'run')
-    run = training.Training(experiment, directory, strategy)
+    directory = run_folder.RunDirectory(str(folder / str(strategy.num_replicas_in_sync)), 'run')
+    run = loop.Training(experiment, directory, strategy)
     for layer in run.network._flatten_layers():
         if layer.name.startswith('dropout'):
             layer.rate = 0.0
@@ -162,7 +162,7 @@ def _toy(folder, strategy):
     changes = {f'change/{v.path}': after[v.path] - before[v.path] for v in run.network.trainable_variables}
     losses += [list(run._loop(1, lambda *_: None).values()) for _ in range(STEPS - 1)]
     run._manager.save(checkpoint_number=STEPS)
-    resumed = training.Training(experiment, directory)
+    resumed = loop.Training(experiment, directory)
     same = [
         np.array_equal(a.numpy(), b.numpy())
         for a, b in zip(run.network.weights, resumed.network.weights, strict=True)

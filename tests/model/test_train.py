@@ -10,21 +10,10 @@ import tensorflow as tf
 
 import experiments
 import shared
-from panpipe.model import (
-    build,
-    checkpoints,
-    config,
-    datasets,
-    export,
-    oracles,
-    rundir,
-    tensors,
-    train,
-    trainer,
-    training,
-)
+from panpipe.model import build, checkpoints, config, datasets, export, oracles, tensors, train
 from panpipe.model.losses import total
 from panpipe.model.postprocess import upsample
+from panpipe.model.training import loop, run_folder, train_step
 
 
 @pytest.fixture(scope='module')
@@ -96,7 +85,7 @@ def test_averages_begin_with_the_initial_checkpoint(pattern, tmp_path):
         'trainer_options.solver_options.ema_momentum=0.9',
     )
     experiment = experiments.load(pattern, 2, *fields)
-    run = training.Training(experiment, rundir.RunDirectory(str(tmp_path), 'run'))
+    run = loop.Training(experiment, run_folder.RunDirectory(str(tmp_path), 'run'))
     with run.evaluated():
         for value, expected in zip(run.network.weights, weights.weights, strict=True):
             np.testing.assert_array_equal(value, expected, err_msg=expected.path)
@@ -116,13 +105,13 @@ def test_averages_begin_with_the_initial_checkpoint(pattern, tmp_path):
 def test_resumed_training_equals_uninterrupted(pattern, tmp_path, fields):
     """What goes on from the checkpoint of step 2 ends, at step 4, at the very same weights."""
     experiment = experiments.load(pattern, 4, *fields)
-    whole = training.Training(experiment, rundir.RunDirectory(str(tmp_path / 'whole'), 'run'))
+    whole = loop.Training(experiment, run_folder.RunDirectory(str(tmp_path / 'whole'), 'run'))
     whole.until(4)
     (tmp_path / 'parts/run').mkdir(parents=True)
     for file in (tmp_path / 'whole/run').glob('ckpt-2.*'):
         shutil.copy(file, tmp_path / 'parts/run')
     (tmp_path / 'parts/run/checkpoint').write_text('model_checkpoint_path: "ckpt-2"\n')
-    resumed = training.Training(experiment, rundir.RunDirectory(str(tmp_path / 'parts'), 'run'))
+    resumed = loop.Training(experiment, run_folder.RunDirectory(str(tmp_path / 'parts'), 'run'))
     assert resumed.step == 2
     resumed.until(4)
     for value, expected in zip(resumed.network.weights, whole.network.weights, strict=True):
@@ -164,7 +153,7 @@ def test_the_best_weights_outlive_a_stop(pattern, tmp_path, monkeypatch, moment)
 
     arguments = _arguments(pattern, tmp_path, 'train_and_eval')
     with monkeypatch.context() as patch:
-        patch.setattr(training.Training, 'save_best', stop)
+        patch.setattr(loop.Training, 'save_best', stop)
         with pytest.raises(KeyboardInterrupt):
             train.main(arguments)
     run = tmp_path / 'toy_cityscapes'
@@ -263,7 +252,7 @@ def test_divergence_stops_with_step_and_loss(pattern, tmp_path, capsys):
 
 
 def test_gradients_are_clipped_to_the_norm():
-    trained = trainer.Trainer.__new__(trainer.Trainer)
+    trained = train_step.Trainer.__new__(train_step.Trainer)
     trained.clip_norm = 1.0
     clipped = trained._clip([tf.constant([3.0]), tf.constant([4.0])])
     np.testing.assert_allclose(clipped, [[0.6], [0.8]], rtol=1e-6)
@@ -299,7 +288,7 @@ def test_a_whole_step_can_be_compiled(pattern, tmp_path):
     experiment = experiments.load(pattern, 2, *fields)
     found = {}
     for is_compiled in (False, True):
-        run = training.Training(experiment, rundir.RunDirectory(str(tmp_path / str(is_compiled)), 'run'))
+        run = loop.Training(experiment, run_folder.RunDirectory(str(tmp_path / str(is_compiled)), 'run'))
         for layer in run.network._flatten_layers():
             if layer.name.startswith('dropout'):
                 layer.rate = 0.0

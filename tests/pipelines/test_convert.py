@@ -16,7 +16,8 @@ import shared
 import synthetic
 from panpipe.model import datasets
 from panpipe.model.inputs import records
-from panpipe.pipelines import convert, shards, sources, stored
+from panpipe.pipelines import convert, sources
+from panpipe.pipelines.record_files import lookup, shards
 from panpipe.pipelines.sources import entries
 
 DATASETS = ('cityscapes_panoptic', 'coco_panoptic')
@@ -281,4 +282,4 @@ def test_folders_may_have_brackets(raw, tmp_path, monkeypatch, capsys):
     assert sorted(path.name for path in (tmp_path / 'records[1]').iterdir()) == ['manifest.json', *names]
     assert _convert('raw[1]', 'other[1]') == 2
     assert not (tmp_path / 'other[1]').exists()
-    assert stored.find_files(['records[1]']) == [f'records[1]/{name}' for name in names]
+    assert lookup.find_files(['records[1]']) == [f'records[1]/{name}' for name in names]

@@ -16,10 +16,13 @@ import pytest
 from hypothesis import strategies as st
 
 import synthetic
-from panpipe.model import boundary, datasets, quality
+from panpipe.model import datasets
 from panpipe.model.inputs import records
-from panpipe.pipelines import evaluate, evaluation, predictions, resampling, score, sizes, sources, tally
+from panpipe.model.metrics import boundary, quality, resampling, sizes, tally
+from panpipe.pipelines import evaluate, score, sources
 from panpipe.pipelines.formats import png, registry, segments
+from panpipe.pipelines.predictions import prediction_files
+from panpipe.pipelines.scoring import evaluation
 
 CITYSCAPES, COCO = (datasets.SPECS[f'{name}_panoptic'] for name in ('cityscapes', 'coco'))
 SMALL = synthetic.SMALL
@@ -298,7 +301,7 @@ def test_label_id_pngs_make_the_miou_of_cityscapes(tmp_path):
 def test_predictions_are_read_back(tmp_path):
     truth, prediction = _pair(5, CITYSCAPES.labels)
     synthetic.write_predictions(tmp_path / 'p', {'a': prediction}, CITYSCAPES, semantic={'a': truth // 1000})
-    found = predictions.read(str(tmp_path / 'p'), CITYSCAPES)
+    found = prediction_files.read(str(tmp_path / 'p'), CITYSCAPES)
     panoptic = found.panoptic('a')
     one, two = (
         quality.PanopticQuality.from_maps(truth, each, CITYSCAPES.labels) for each in (panoptic, prediction)
@@ -317,7 +320,7 @@ def test_two_segments_of_one_stuff_class_stay_two(tmp_path):
     sky = [{'id': number, 'category_id': 187} for number in (1, 2)]
     content = {'annotations': [{'image_id': 'a', 'file_name': 'a.png', 'segments_info': sky}]}
     (tmp_path / 'p' / 'panoptic.json').write_text(json.dumps(content))
-    found = predictions.read(str(tmp_path / 'p'), COCO)
+    found = prediction_files.read(str(tmp_path / 'p'), COCO)
     truth = np.full((1, 4), COCO.labels.encode(COCO.from_official[187].id, 0))
     counted = evaluate.judge(evaluate.Truth('a', truth), found)
     assert counted.panoptic.counts.sum(1).tolist() == [1, 0, 1]

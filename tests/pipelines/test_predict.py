@@ -17,8 +17,9 @@ import synthetic
 from panpipe.custom_ops import library
 from panpipe.model import datasets, errors
 from panpipe.model.inputs import records
-from panpipe.pipelines import inference, predict, resumption, sources, validate
+from panpipe.pipelines import predict, sources, validate
 from panpipe.pipelines.formats import maps, png, segments
+from panpipe.pipelines.predictions import resumption, saved_model
 
 SPECS = {spec.layout: spec for spec in datasets.SPECS.values()}
 STUFF = {'cityscapes': 2, 'coco': 100}
@@ -156,8 +157,8 @@ def test_records(models, photos, tmp_path):
 
 def test_beam_equals_the_bare_model(models, photos):
     path = next(photos.rglob('*.png'))
-    image = inference.Image(path.stem, path.read_bytes())
-    handler = inference.Handler(str(models['coco']), is_shared=True)
+    image = saved_model.Image(path.stem, path.read_bytes())
+    handler = saved_model.Handler(str(models['coco']), is_shared=True)
     (maps,) = handler.run_inference([image], handler.load_model())
     np.testing.assert_array_equal(maps.panoptic, _expected(np.array(Image.open(path)), 'coco'))
     assert maps.panoptic.dtype == maps.semantic.dtype == np.int32
@@ -307,8 +308,9 @@ def test_a_run_that_was_killed_anywhere_ends_as_if_it_had_not(models, photos, tm
     arguments = [*_arguments(models['cityscapes'], photos, tmp_path / 'out'), '--zip']
     program = (
         'import os, sys, types\n'
-        'from panpipe.pipelines import archives, predict, resumption\n'
-        'from panpipe.model import outputs\n'
+        'from panpipe.pipelines import predict\n'
+        'from panpipe.pipelines.predictions import archives, resumption\n'
+        'from panpipe.model.jobs import outputs\n'
         'def die(): os.kill(os.getpid(), 9)\n'
         # Of these modules alone.
         'outputs.os = types.SimpleNamespace(**vars(os))\n'
@@ -366,7 +368,8 @@ def test_a_killed_run_goes_on_and_predicts_no_image_again(models, photos, tmp_pa
     arguments = _arguments(models['coco'], photos, tmp_path / 'out')
     program = (
         'import os, sys\n'
-        'from panpipe.pipelines import predict, resumption\n'
+        'from panpipe.pipelines import predict\n'
+        'from panpipe.pipelines.predictions import resumption\n'
         'note = resumption.Unfinished.note\n'
         'def last_words(self, told):\n'
         '    note(self, told)\n'
@@ -400,13 +403,13 @@ def test_a_model_with_the_compiled_op_wants_it_built(models, tmp_path, monkeypat
     (tmp_path / 'model' / 'assets.extra' / 'panpipe.json').write_text(json.dumps(facts))
     monkeypatch.setattr(library, 'FOLDER', tmp_path)
     with pytest.raises(errors.InputError, match=r'python -m panpipe\.custom_ops\.build'):
-        inference.Predictor(str(tmp_path / 'model'))
+        saved_model.Predictor(str(tmp_path / 'model'))
 
 
 def test_the_model_is_let_go_of_after_a_mistake_too(models, tmp_path, monkeypatch, capsys):
     (tmp_path / 'a.png').write_bytes(png.encode(np.zeros((9, 9, 3), np.uint8))[:50])
-    released, release = [], inference.release
-    monkeypatch.setattr(inference, 'release', lambda: released.append(release()))
+    released, release = [], saved_model.release
+    monkeypatch.setattr(saved_model, 'release', lambda: released.append(release()))
     assert _run(models['coco'], tmp_path / 'a.png', tmp_path / 'out') == 2
     assert 'a.png' in capsys.readouterr().err
     assert len(released) == 1

@@ -15,8 +15,10 @@ from tensorboard.summary.writer import event_file_writer
 from tensorboard.util import tensor_util
 
 import synthetic
-from panpipe.model import datasets, rundir
-from panpipe.pipelines import curves, evaluate, gallery, report, sources
+from panpipe.model import datasets
+from panpipe.model.training import run_folder
+from panpipe.pipelines import evaluate, report, sources
+from panpipe.pipelines.reporting import curves, gallery
 from panpipe.pipelines.sources import entries
 
 DATASETS = ('cityscapes_panoptic', 'coco_panoptic')
@@ -199,7 +201,7 @@ def test_reading_curves_is_quiet(tmp_path):
     _events(tmp_path / 'train', {'learning_rate': [1, 2, 3]})
     program = (
         'import pathlib, sys\nfrom panpipe.model import quiet\nquiet.libraries()\n'
-        'from panpipe.pipelines import curves\nassert curves.read(pathlib.Path(sys.argv[1]))'
+        'from panpipe.pipelines.reporting import curves\nassert curves.read(pathlib.Path(sys.argv[1]))'
     )
     done = subprocess.run([sys.executable, '-c', program, str(tmp_path)], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, '')
@@ -207,7 +209,7 @@ def test_reading_curves_is_quiet(tmp_path):
 
 def test_pictures_among_the_summaries_are_no_curves(tmp_path):
     _events(tmp_path / 'eval', {'evaluation/pq/PQ': [0.5]})
-    directory = rundir.RunDirectory(str(tmp_path.parent), tmp_path.name)
+    directory = run_folder.RunDirectory(str(tmp_path.parent), tmp_path.name)
     directory.pictures('eval', {'a/1_image': np.zeros((3, 4, 3), np.uint8)}, 1)
     assert [curve.tag for curve in curves.read(tmp_path)] == ['evaluation/pq/PQ']
 

@@ -13,9 +13,12 @@ from PIL import Image
 
 import shared
 import synthetic
-from panpipe.model import datasets, errors, quality
-from panpipe.pipelines import evaluators, own_score, predictions, score, sources, validate
+from panpipe.model import datasets, errors
+from panpipe.model.metrics import quality
+from panpipe.pipelines import score, sources, validate
 from panpipe.pipelines.formats import registry
+from panpipe.pipelines.predictions import prediction_files
+from panpipe.pipelines.scoring import official_python, own_score
 
 CITYSCAPES, COCO = (datasets.SPECS[name] for name in ('cityscapes_panoptic', 'coco_panoptic'))
 
@@ -23,7 +26,7 @@ CITYSCAPES, COCO = (datasets.SPECS[name] for name in ('cityscapes_panoptic', 'co
 @pytest.fixture(scope='module', autouse=True)
 def python():
     try:
-        return evaluators.interpreter()
+        return official_python.interpreter()
     except errors.InputError as error:
         pytest.fail(f'{error}; in a checkout: run `make install`')
 
@@ -84,9 +87,9 @@ def _predict_split(tmp_path, raw, spec, seed):
     rng = np.random.default_rng(seed)
     module = sources.module(spec)
     truths = {entry.image_id: module.load(entry).panoptic for entry in module.list_images(raw, 'val', spec)}
-    predictions = {name: _perturb(rng, truth, spec.labels) for name, truth in truths.items()}
-    synthetic.write_predictions(tmp_path / 'predictions', predictions, spec)
-    return [(truths[name], predictions[name]) for name in truths]
+    prediction_files = {name: _perturb(rng, truth, spec.labels) for name, truth in truths.items()}
+    synthetic.write_predictions(tmp_path / 'predictions', prediction_files, spec)
+    return [(truths[name], prediction_files[name]) for name in truths]
 
 
 def _write_cityscapes_ids(root, city, number, panoptic):
@@ -110,12 +113,12 @@ def test_cityscapes_equals_the_official_evaluators_on_random_maps(tmp_path):
     rng = np.random.default_rng(5)
     truths = [synthetic.panoptic_map(rng, CITYSCAPES.labels, 60, 90, instances=12) for _ in range(6)]
     names = [_write_cityscapes_ids(tmp_path / 'raw', 'aachen', i, truth) for i, truth in enumerate(truths)]
-    predictions = [_perturb(rng, truth, CITYSCAPES.labels) for truth in truths]
+    prediction_files = [_perturb(rng, truth, CITYSCAPES.labels) for truth in truths]
     synthetic.write_predictions(
-        tmp_path / 'predictions', dict(zip(names, predictions, strict=True)), CITYSCAPES
+        tmp_path / 'predictions', dict(zip(names, prediction_files, strict=True)), CITYSCAPES
     )
     found = _score(tmp_path, 'cityscapes', tmp_path / 'raw')
-    _assert_equal(found, list(zip(truths, predictions, strict=True)), CITYSCAPES)
+    _assert_equal(found, list(zip(truths, prediction_files, strict=True)), CITYSCAPES)
     assert found['evaluator'].startswith('cityscapesScripts 2.3.0')
     assert found['num_images'] == 6
 
@@ -252,7 +255,7 @@ def test_class_ids_of_16_bits_are_read_back(tmp_path):
     synthetic.write_predictions(folder, truths, spec, has_instances=False)
     assert _score(tmp_path, 'coco', raw)['miou'] == 100
     assert validate.check(str(folder), spec, None)[0] == []
-    found = predictions.read(str(folder), spec)
+    found = prediction_files.read(str(folder), spec)
     for name, truth in truths.items():
         is_class = truth != spec.labels.void
         classes = found.semantic(name, None)
@@ -369,11 +372,11 @@ def test_mistakes_are_told_in_one_line(tmp_path, capsys, spoil, more, words):
 
 def test_what_an_evaluator_says_is_passed_on(python):
     with pytest.raises(errors.InputError, match=r'stopped at these files: .*No such file'):
-        evaluators.call(python, 'coco.py', 'nowhere.json', 'out.json')
+        official_python.call(python, 'coco.py', 'nowhere.json', 'out.json')
 
 
 def test_an_interpreter_without_evaluators_is_named(monkeypatch, tmp_path):
-    monkeypatch.setenv(evaluators.VARIABLE, sys.executable)
-    assert evaluators.interpreter() == sys.executable
+    monkeypatch.setenv(official_python.VARIABLE, sys.executable)
+    assert official_python.interpreter() == sys.executable
     with pytest.raises(errors.InputError, match=r'lacks an evaluator .*numpy<2.3'):
-        evaluators.call(sys.executable, 'coco.py', str(tmp_path), os.devnull)
+        official_python.call(sys.executable, 'coco.py', str(tmp_path), os.devnull)

@@ -17,8 +17,10 @@ import synthetic
 from panpipe.model import datasets
 from panpipe.model.drawing import sheet
 from panpipe.model.inputs import records
-from panpipe.pipelines import convert, predicted_sheet, show, sources, stored
+from panpipe.pipelines import convert, show, sources
 from panpipe.pipelines.formats import png
+from panpipe.pipelines.record_files import lookup
+from panpipe.pipelines.reporting import predicted_sheet
 
 CITYSCAPES, COCO = (datasets.SPECS[f'{name}_panoptic'] for name in ('cityscapes', 'coco'))
 FIRST = {'cityscapes': 'toytown_000000_000019', 'coco': '000000000001'}
@@ -207,8 +209,8 @@ def test_mistakes_are_one_line_and_status_2(scene, tmp_path, capsys, given, word
 
 
 def _only_image(folder):
-    paths = stored.find_files([f'{folder}/records/val-*'])
-    return records.image_id(next(stored.read(paths)))
+    paths = lookup.find_files([f'{folder}/records/val-*'])
+    return records.image_id(next(lookup.read(paths)))
 
 
 def test_a_configuration_of_another_data_set_is_refused(scene, tmp_path, capsys):

@@ -10,7 +10,8 @@ from PIL import Image
 
 import synthetic
 from panpipe.model import datasets
-from panpipe.pipelines import scenes, toy
+from panpipe.pipelines import toy
+from panpipe.pipelines.toy_street import scenes
 
 
 def _digest(folder):

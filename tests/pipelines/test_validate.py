@@ -11,7 +11,8 @@ from PIL import Image
 
 import synthetic
 from panpipe.model import datasets
-from panpipe.pipelines import faults, png_faults, sources, validate
+from panpipe.pipelines import sources, validate
+from panpipe.pipelines.faults import panoptic_json, pngs
 from panpipe.pipelines.formats import png, segments
 
 SPECS = {name: datasets.SPECS[f'{name}_panoptic'] for name in ('cityscapes', 'coco')}
@@ -374,11 +375,11 @@ def test_one_void_image_is_no_fault(folders, capsys):
 
 def test_label_ids_that_might_be_train_ids_pass():
     spec = SPECS['cityscapes']
-    assert png_faults.label_ids({'a': {7, 8, 11}, 'b': {0, 17}}, spec) == []
-    assert png_faults.label_ids({'a': {7, 8, 33}, 'b': {1, 4}}, spec) == []
-    (fault,) = png_faults.label_ids({'a': {7, 8}, 'b': {0, 255}}, spec)
+    assert pngs.label_ids({'a': {7, 8, 11}, 'b': {0, 17}}, spec) == []
+    assert pngs.label_ids({'a': {7, 8, 33}, 'b': {1, 4}}, spec) == []
+    (fault,) = pngs.label_ids({'a': {7, 8}, 'b': {0, 255}}, spec)
     assert '(7 road … 33 bicycle)' in str(fault)
-    (fault,) = png_faults.label_ids({'a': {12, 1}}, SPECS['coco'])
+    (fault,) = pngs.label_ids({'a': {12, 1}}, SPECS['coco'])
     assert '(1 person … 200 rug-merged)' in str(fault)
 
 
@@ -393,7 +394,7 @@ def test_ten_faults_are_told_and_all_counted(folders, capsys):
 
 
 def test_a_fault_is_one_line():
-    assert str(faults.Fault('here', 'is wrong', 'mend it')) == 'here: is wrong; mend it'
+    assert str(panoptic_json.Fault('here', 'is wrong', 'mend it')) == 'here: is wrong; mend it'
 
 
 def test_turned_photos_are_compared_upright(tmp_path):

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 import synthetic
-from panpipe.model import quality
 from panpipe.model.drawing import error_maps
 from panpipe.model.drawing.error_maps import Error
+from panpipe.model.metrics import quality
 
 SMALL = synthetic.SMALL
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import shared
-from panpipe.model import config, labels, postprocess, schema, tensors
+from panpipe.model import config, labels, postprocess, tensors
+from panpipe.model.experiment import schema
 
 GOLDENS = sorted(shared.ROOT.glob('goldens/kmax/postprocess/*.npz'))
 METHODS = {'pixelwise': postprocess.pixelwise, 'maskwise': postprocess.maskwise}

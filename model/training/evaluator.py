@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Evaluation of a network in memory: losses, panoptic quality, average precision, intersection over union.
+
+A network without an instance branch is judged by intersection over union alone.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from panpipe.model import inference, labels, tensors
+from panpipe.model.inputs import pipeline
+from panpipe.model.metrics import average_precision, quality
+from panpipe.model.postprocess import restore, scores
+
+Losses = dict[str, tf.Tensor]
+# Of images [1, height, width, 3].
+Predict = Callable[[tf.Tensor], inference.Inference]
+
+_MEASURES = ('pq', 'sq', 'rq')
+_PRECISIONS = {'ap': 'AP_Mask', 'ap50': 'AP_Mask_@IoU=0.5', 'ap75': 'AP_Mask_@IoU=0.75'}
+
+
+class Found(NamedTuple):
+    """Holds what was found of one sample, as tensors with a leading axis of 1.
+
+    Attributes:
+      prediction: maps of the image's own size.
+      center: heat-map of the network's input, float32 [1, rows, columns, 1]; None without an instance branch.
+      offset: float32 [1, rows, columns, 2], (y, x) pixels, or None.
+    """
+
+    prediction: tensors.Prediction
+    center: tf.Tensor | None
+    offset: tf.Tensor | None
+
+
+# Is called with the number of a sample, counted from 0, the sample, and what was found of it.
+Watch = Callable[[int, pipeline.EvaluationSample, Found], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Holds the figures of one evaluation.
+
+    Attributes:
+      losses: mean of each loss over the images.
+      panoptic: counts of panoptic quality, or None for a network that tells no instances apart.
+      semantic: confusion of semantic classes.
+      precision: average precision of instances by `average_precision.NAMES`, empty for such a network.
+    """
+
+    losses: dict[str, float]
+    panoptic: quality.PanopticQuality | None
+    semantic: quality.ConfusionMatrix
+    precision: Mapping[str, float]
+
+    def scalars(self, *, all_precisions: bool = False) -> dict[str, float]:
+        """Returns TensorBoard scalars by the reference's tags; what is undefined is left out.
+
+        Args:
+          all_precisions: also average precision and recall by thresholds and sizes.
+        """
+        result = self.panoptic and self.panoptic.result()
+        names = average_precision.NAMES if all_precisions else average_precision.NAMES[:1]
+        found = {
+            **{f'losses/eval_{name}_loss': value for name, value in self.losses.items()},
+            **({f'evaluation/pq/{key}': value for key, value in _panoptic(result).items()} if result else {}),
+            **{f'evaluation/ap/{name}': self.precision[name] for name in names if self.precision},
+            'evaluation/iou/IoU': self.semantic.result().miou,
+        }
+        return {tag: value for tag, value in found.items() if not math.isnan(value)}
+
+    def summary(self) -> dict[str, Any]:
+        """Returns what evaluation.json holds: per cent, in the form of the score job.
+
+        'pq', 'sq' and 'rq' are there where panoptic quality is, and `instance` holds what is defined of 'ap',
+        'ap50' and 'ap75'.
+        `confusion` counts pixels by true class (row) and predicted class (column; the last one is no class).
+        """
+        result = self.panoptic and self.panoptic.result()
+        parts = {'all': result, 'things': result.things, 'stuff': result.stuff} if result else {}
+        return {
+            **{
+                key: {name: 100 * getattr(part, key) for name, part in parts.items()}
+                for key in _MEASURES
+                if parts
+            },
+            'instance': {
+                key: 100 * self.precision[name]
+                for key, name in _PRECISIONS.items()
+                if self.precision and not math.isnan(self.precision[name])
+            },
+            'miou': 100 * self.semantic.result().miou,
+            'losses': self.losses,
+            'confusion': self.semantic.counts.tolist(),
+            'evaluator': 'panpipe',
+        }
+
+
+def _panoptic(result: quality.PanopticResult) -> dict[str, float]:
+    """Returns what the reference writes: means, and segments matched, missed and invented of a class."""
+    classes = [one for one in result.per_class if one.is_valid]
+    counts = {'TP': 'true_positives', 'FN': 'false_negatives', 'FP': 'false_positives'}
+    return {
+        **{key.upper(): getattr(result, key) for key in _MEASURES},
+        **{
+            key: sum(getattr(one, name) for one in classes) / max(len(classes), 1)
+            for key, name in counts.items()
+        },
+    }
+
+
+def evaluate(
+    samples: Iterable[pipeline.EvaluationSample],
+    spec: labels.LabelSpec,
+    predict: Predict,
+    loss: Callable[[tensors.Heads, tensors.Targets], Losses],
+    *,
+    has_instances: bool = True,
+    watch: Watch = lambda number, sample, found: None,
+) -> Evaluation:
+    """Evaluates a network on annotated samples, at their original resolution.
+
+    Args:
+      samples: with annotations.
+      spec: the classes and the panoptic codec.
+      predict: the network and its post-processing, such as `inference.predict` with all but images given.
+      loss: (heads at full resolution, targets) → losses [batch] by name.
+      has_instances: whether the network tells things apart, so that panoptic quality has a meaning.
+      watch: is called with each sample, to look at it.
+    """
+    traced = tf.function(functools.partial(_predict, predict, loss, spec), reduce_retracing=True)
+    losses: list[dict[str, float]] = []
+    panoptic = quality.PanopticQuality.zero(spec)
+    semantic = quality.ConfusionMatrix.zero(spec)
+    things = average_precision.AveragePrecision()
+    for number, sample in enumerate(samples):
+        seen, ids, sure, sample_losses = traced(sample)
+        watch(number, sample, seen)
+        prediction = seen.prediction
+        truth, found = np.asarray(sample.raw.panoptic), prediction.panoptic[0].numpy()
+        if has_instances:
+            panoptic += quality.PanopticQuality.from_maps(truth, found, spec)
+            sureness = dict(zip(ids.numpy().tolist(), sure.numpy().tolist(), strict=True))
+            things += average_precision.AveragePrecision.from_maps(truth, found, sureness, spec)
+        semantic += quality.ConfusionMatrix.from_maps(
+            spec.decode(truth)[0], prediction.semantic[0].numpy(), spec
+        )
+        losses.append({name: float(value) for name, value in sample_losses.items()})
+    means = {name: float(np.mean([one[name] for one in losses])) for name in (losses[0] if losses else {})}
+    if not has_instances:
+        return Evaluation(means, None, semantic, {})
+    return Evaluation(means, panoptic, semantic, things.result())
+
+
+def _predict(
+    predict: Predict,
+    loss: Callable[[tensors.Heads, tensors.Targets], Losses],
+    spec: labels.LabelSpec,
+    sample: pipeline.EvaluationSample,
+) -> tuple[Found, tf.Tensor, tf.Tensor, Losses]:
+    """Returns what was found, the things' ids and scores, and the losses."""
+    if sample.targets is None:
+        raise ValueError('a sample has no targets (None); evaluate annotated records')
+    prediction, heads, probability = predict(sample.image)
+    ids, sure = scores.instances(prediction, probability, spec)
+    raw_height, raw_width = tf.unstack(tf.shape(sample.raw.image)[:2])
+    losses = {name: value[0] for name, value in loss(heads, sample.targets).items()}
+    restored = restore.original_size(prediction, sample.resized, raw_height, raw_width)
+    return Found(restored, heads.center_heatmap, heads.offset), ids, sure, losses

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A fault of a prediction folder: where it is, what it is, and how to cure it."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """Says where something is wrong, what, and how to cure it."""
+
+    where: str
+    what: str
+    cure: str
+
+    def __str__(self) -> str:
+        """Tells it in one line."""
+        return f'{self.where}: {self.what}; {self.cure}'

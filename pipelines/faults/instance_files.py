@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be wrong with the instance files of a prediction folder: text files and masks, or a JSON file."""
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from panpipe.model import datasets
+from panpipe.pipelines.faults import fault, pngs
+
+DOCUMENT = 'instances.json'
+FOLDER = 'instance'
+_PREDICT = 'run `panpipe predict` again'
+_RESULTS = 'see https://cocodataset.org/#format-results'
+_FIELDS = 3
+
+
+def text(
+    folder: str, name: str, expected: pngs.Size | None, spec: datasets.DatasetSpec
+) -> tuple[set[str], list[fault.Fault]]:
+    """Checks the text file of one image and the masks that it names, in Cityscapes form.
+
+    Returns:
+      Paths of the files, relative to `folder`, and the faults.
+    """
+    where = os.path.join(FOLDER, f'{name}.txt')
+    try:
+        with open(os.path.join(folder, where)) as file:
+            lines = file.read().splitlines()
+    except (OSError, ValueError) as error:
+        return {where}, [fault.Fault(where, f'cannot be read ({error})', _PREDICT)]
+    files, found = {where}, list[fault.Fault]()
+    taken: np.ndarray | None = None
+    for number, line in enumerate(lines, 1):
+        place = f'{where}, line {number}'
+        fields = line.split(' ')
+        if len(fields) != _FIELDS:
+            cure = 'write: path of a mask, label id, score, with one space between'
+            found.append(fault.Fault(place, f'has {len(fields)} fields', cure))
+            continue
+        path = os.path.normpath(os.path.join(FOLDER, fields[0]))
+        found += [*_path(fields[0], path, files, place), *_class(fields[1], spec, place)]
+        found += _score(fields[2], place)
+        mask, wrong = _mask(os.path.join(folder, path), path, expected)
+        files.add(path)
+        found += wrong
+        taken, wrong = _join(taken, mask, path)
+        found += wrong
+    return files, found
+
+
+def document(
+    folder: str, images: Iterable[str | int], sizes: Mapping[str | int, pngs.Size], spec: Any
+) -> list[fault.Fault]:
+    """Checks `instances.json` (COCO results).
+
+    Args:
+      folder: of the predictions.
+      images: official ids of the images in `panoptic.json`.
+      sizes: (height, width) of those whose size is known, by official id.
+      spec: the data set.
+    """
+    try:
+        with open(os.path.join(folder, DOCUMENT)) as file:
+            content = json.load(file)
+    except (OSError, ValueError) as error:
+        return [fault.Fault(DOCUMENT, f'cannot be read ({error})', _PREDICT)]
+    if not isinstance(content, list):
+        return [fault.Fault(DOCUMENT, 'is not a list of detections', _RESULTS)]
+    known, found = set(images), list[fault.Fault]()
+    by_image: dict[str | int, list[tuple[str, Any]]] = {}
+    for index, entry in enumerate(content):
+        where = f'{DOCUMENT}[{index}]'
+        wrong = list(_entry(entry, where, known, spec))
+        found += wrong
+        if not wrong:
+            by_image.setdefault(entry['image_id'], []).append((where, entry['segmentation']))
+    return found + [fault for i, masks in by_image.items() for fault in _masks(masks, sizes.get(i))]
+
+
+def _entry(
+    entry: Any, where: str, images: set[str | int], spec: datasets.DatasetSpec
+) -> Iterator[fault.Fault]:
+    if not isinstance(entry, dict) or not {'image_id', 'category_id', 'segmentation', 'score'} <= set(entry):
+        cure = f'write image_id, category_id, segmentation and score; {_RESULTS}'
+        yield fault.Fault(where, 'lacks a field', cure)
+        return
+    if entry['image_id'] not in images:
+        yield fault.Fault(
+            where, f'is of the image {entry["image_id"]!r}, which panoptic.json lacks', 'use its ids'
+        )
+    if 'bbox' in entry:
+        yield fault.Fault(where, 'has a bbox', 'leave it out: pycocotools would judge the box, not the mask')
+    yield from _class(entry['category_id'], spec, where)
+    yield from _score(entry['score'], where)
+
+
+def _masks(encoded: Sequence[tuple[str, Any]], expected: pngs.Size | None) -> Iterator[fault.Fault]:
+    taken: np.ndarray | None = None
+    for where, segmentation in encoded:
+        try:
+            mask = coco_mask.decode(segmentation).astype(bool)
+        except (TypeError, ValueError, KeyError, IndexError) as error:
+            yield fault.Fault(where, f'has no run-length encoded mask ({error})', _RESULTS)
+            continue
+        wrong = pngs.size(mask.shape, expected, where)
+        yield from wrong
+        taken, wrong = _join(taken, None if wrong else mask, where)
+        yield from wrong
+
+
+def _path(given: str, path: str, files: set[str], where: str) -> list[fault.Fault]:
+    if os.path.isabs(given) or not path.startswith(f'{FOLDER}{os.sep}'):
+        return [fault.Fault(where, f'names {given}, outside {FOLDER}/', 'name a path relative to the file')]
+    if path in files:
+        return [fault.Fault(where, f'names {given} again', 'write a mask for each instance')]
+    return []
+
+
+def _class(given: Any, spec: datasets.DatasetSpec, where: str) -> list[fault.Fault]:
+    try:
+        category = spec.from_official.get(int(given))
+    except (TypeError, ValueError):
+        category = None
+    if category is None:
+        return [fault.Fault(where, f'has the class {given!r}, which {spec.name} lacks', 'write official ids')]
+    if not category.is_thing:
+        return [fault.Fault(where, f'has the class {category.name}, which is stuff', 'write things alone')]
+    return []
+
+
+def _score(given: Any, where: str) -> list[fault.Fault]:
+    try:
+        score = float(given)
+    except (TypeError, ValueError):
+        score = math.nan
+    if 0 <= score <= 1:
+        return []
+    return [fault.Fault(where, f'has the score {given!r}', 'write a number from 0 to 1')]
+
+
+def _mask(path: str, where: str, expected: pngs.Size | None) -> tuple[np.ndarray | None, list[fault.Fault]]:
+    try:
+        with Image.open(path) as image:
+            mask = np.array(image.convert('L')) != 0  # as the evaluator reads it
+    except FileNotFoundError:
+        return None, [fault.Fault(where, 'is missing', 'predict the image again')]
+    except (OSError, SyntaxError, ValueError) as error:
+        return None, [fault.Fault(where, f'cannot be decoded ({error})', 'predict the image again')]
+    wrong = pngs.size(mask.shape, expected, where)
+    return (None, wrong) if wrong else (mask, [])
+
+
+def _join(
+    taken: np.ndarray | None, mask: np.ndarray | None, where: str
+) -> tuple[np.ndarray | None, list[fault.Fault]]:
+    """Adds a mask to the pixels taken so far, none of which may be its own."""
+    if mask is None:
+        return taken, []
+    if not mask.any():
+        return taken, [fault.Fault(where, 'has no pixel', 'leave the instance out')]
+    if taken is None or taken.shape != mask.shape:
+        return mask.copy(), []
+    both = int((taken & mask).sum())
+    wrong = [fault.Fault(where, f'shares {both} pixels with other masks', 'give each pixel to one instance')]
+    return taken | mask, wrong if both else []

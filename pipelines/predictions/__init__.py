@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folders of predictions: how they are made, resumed, read back and packed."""

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A SavedModel of `panpipe export` as a model of Beam's RunInference."""
+
+import concurrent.futures
+import gc
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from apache_beam.ml.inference import base
+from apache_beam.utils import shared
+
+from panpipe.model import datasets, errors
+from panpipe.model.inputs import records
+from panpipe.model.jobs import quiet
+from panpipe.pipelines.formats.maps import Maps
+
+# So many are decoded, predicted and written side by side, and done again after an interruption.
+_BATCH = 4
+_DECODERS = 2
+_FACTS = os.path.join('assets.extra', 'panpipe.json')
+
+
+class Image(NamedTuple):
+    """Holds an image file: its name without folder and extension, and its bytes (PNG or JPEG)."""
+
+    name: str
+    encoded: bytes
+
+
+class Predictor:
+    """Holds a loaded SavedModel. It may live in another process: its methods take and return plain values."""
+
+    def __init__(self, folder: str) -> None:
+        """Loads the SavedModel, after the library of compiled ops if the model needs it.
+
+        Raises:
+          errors.InputError: the model needs the compiled ops, and they are not built here.
+        """
+        # TensorFlow takes ten seconds to import, and only the process that holds the model needs it.
+        with quiet.start():
+            import tensorflow as tf
+
+            from panpipe.custom_ops import library
+
+            quiet.find_devices()
+
+        noted = facts(folder)
+        if noted['uses_op'] and library.load() is None:
+            raise errors.InputError(
+                f'{folder} was exported with the compiled merge op, which is not built for TensorFlow '
+                f'{tf.__version__} here; run `python -m panpipe.custom_ops.build`, or export with --pure_tf'
+            )
+        self._tensorflow = tf
+        self._has_instances = noted['has_instances']
+        self._model = tf.saved_model.load(folder)
+        gc.freeze()  # what TensorFlow keeps need not be looked through again and again
+
+    def predict(self, images: Sequence[Image]) -> list[Maps]:
+        """Predicts images one by one, because their sizes differ; the next ones are decoded meanwhile.
+
+        Raises:
+          errors.InputError: an image cannot be decoded.
+        """
+        with concurrent.futures.ThreadPoolExecutor(_DECODERS) as ahead:
+            decoded = ahead.map(self._decode, images)
+            return [self._predict(image.name, pixels) for image, pixels in zip(images, decoded, strict=True)]
+
+    def _decode(self, image: Image) -> Any:
+        """Returns pixels, uint8 [height, width, 3]. TensorFlow's decoders are those of training."""
+        tf = self._tensorflow
+        try:
+            return tf.io.decode_image(image.encoded, channels=3, expand_animations=False)
+        except tf.errors.InvalidArgumentError:
+            records.decode_image(image.encoded, f'image {image.name}')  # tells whose fault it is
+            raise
+
+    def _predict(self, name: str, pixels: Any) -> Maps:
+        found = self._model.signatures['pixels'](image=pixels)
+        ids, sure = found['instance_ids'].numpy().tolist(), found['instance_scores'].numpy().tolist()
+        scores = dict(zip(ids, sure, strict=True)) if self._has_instances else None
+        return Maps(name, found['panoptic'].numpy(), found['semantic'].numpy(), scores)
+
+
+class Handler(base.ModelHandler[Image, Maps, Predictor]):
+    """Tells RunInference how to load and call a SavedModel: a few images at a time."""
+
+    def __init__(self, folder: str, *, is_shared: bool) -> None:
+        """Remembers the folder of the SavedModel; workers load it.
+
+        Args:
+          folder: of the SavedModel.
+          is_shared: worker processes of a machine use one copy, in a process of its own. Images and maps
+            then travel between processes, which takes time.
+        """
+        super().__init__(min_batch_size=_BATCH, max_batch_size=_BATCH)
+        self._folder, self._is_shared = folder, is_shared
+
+    def load_model(self) -> Predictor:
+        """Loads the model."""
+        return Predictor(self._folder)
+
+    def run_inference(
+        self, batch: Sequence[Image], model: Predictor, inference_args: Mapping[str, Any] | None = None
+    ) -> list[Maps]:
+        """Predicts images."""
+        del inference_args
+        return model.predict(batch)
+
+    def get_num_bytes(self, batch: Sequence[Image]) -> int:
+        """Counts the bytes of the image files."""
+        return sum(len(image.encoded) for image in batch)
+
+    def get_metrics_namespace(self) -> str:
+        """Names the group of Beam's own counters."""
+        return 'panpipe'
+
+    def share_model_across_processes(self) -> bool:
+        """Says whether all worker processes of a machine use one copy."""
+        return self._is_shared
+
+
+def release() -> None:
+    """Lets go of the model that Beam keeps in this process until it is asked for another thing.
+
+    TensorFlow complains if it is left to be freed while the interpreter ends.
+    """
+    shared.Shared().acquire(set)
+
+
+def facts(folder: str) -> Mapping[str, Any]:
+    """Reads what the exporter noted beside a SavedModel: `dataset`, `uses_op` and `has_instances`.
+
+    Raises:
+      errors.InputError: the folder is no SavedModel of panpipe.
+    """
+    if not os.path.isfile(os.path.join(folder, 'saved_model.pb')):
+        raise errors.InputError(f'{folder} holds no saved_model.pb; make one with `panpipe export`')
+    try:
+        with open(os.path.join(folder, _FACTS)) as file:
+            noted = json.load(file)
+        return {key: noted[key] for key in ('dataset', 'uses_op', 'has_instances')}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise errors.InputError(
+            f'{os.path.join(folder, _FACTS)} cannot be read ({type(error).__name__}: {error}); '
+            'export the model again with `panpipe export`'
+        ) from error
+
+
+def dataset(folder: str) -> datasets.DatasetSpec:
+    """Finds the data set that the SavedModel was trained on."""
+    return datasets.find(facts(folder)['dataset'])

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be said of TPUs without one: absence is told, and what they would run compiles and is right."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import experiments
+import small
+from panpipe.model import datasets, errors, inference, train
+from panpipe.model.inputs import pipeline
+from panpipe.model.training import tpu
+
+_SPEC = datasets.SPECS['cityscapes_panoptic'].labels
+_NUMBERS = inference.Postprocessing(0.1, 3, 20, 8, use_op=False)
+
+
+@pytest.mark.parametrize('name', ['local', 'grpc://127.0.0.1:9'])
+def test_the_absence_of_a_tpu_is_told(name):
+    with pytest.raises(
+        errors.InputError, match=f'--tpu {name}: no TPU answers .*; give local on a TPU VM'
+    ) as caught:
+        tpu.strategy(name)
+    assert '\n' not in str(caught.value)
+
+
+def test_the_job_ends_with_one_line(tmp_path, capsys):
+    arguments = ['--config', str(experiments.CONFIG), '--model_dir', str(tmp_path), '--tpu', 'local']
+    overrides = [f'--set={entry}' for entry in experiments.overrides('unused')]
+    assert train.main([*arguments, *overrides]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if 'note:' not in line]
+    assert len(lines) == 1
+    assert lines[0].startswith(
+        'panpipe train: error: --tpu local: no TPU answers (TPUs not found in the cluster); give'
+    )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(('batch_size', 'parts', 'fits'), [(8, 1, True), (8, 2, False), (12, 1, False)])
+def test_cores_share_a_batch_equally(batch_size, parts, fits):
+    entries = [f'train_dataset_options.batch_size={batch_size}']
+    entries += [f'trainer_options.gradient_accumulation_steps={parts}']
+    experiment = experiments.load('unused', 4, *entries)
+    if fits:
+        tpu.check(experiment, 8)
+    else:
+        with pytest.raises(
+            errors.InputError, match=f'which 8 TPU cores .*; set it to a multiple of {8 * parts}'
+        ):
+            tpu.check(experiment, 8)
+
+
+def test_training_samples_have_shapes_known_beforehand(tmp_path):
+    experiment = experiments.load(experiments.write_records(tmp_path))
+    spec = pipeline.training_samples(experiment, seed=0).element_spec
+    assert all(part.shape.is_fully_defined() for part in tf.nest.flatten(spec))
+
+
+@pytest.mark.parametrize(
+    'views', [inference.Views(), inference.Views((1.0,), True)], ids=['plain', 'flipped']
+)
+@pytest.mark.parametrize('has_instances', [True, False], ids=['panoptic', 'semantic'])
+def test_compiled_predictions_equal_those_of_evaluation(views, has_instances):
+    trained = small.make().network
+
+    def network(*arguments, **options):
+        heads = trained(*arguments, **options)
+        # Heat-maps as of a trained network: a few centers.
+        heads = heads._replace(center_heatmap=heads.center_heatmap * 2)
+        return heads if has_instances else heads._replace(center_heatmap=None, offset=None)
+
+    images, _ = small.batch(1, seed=3)
+    expected, wanted, probability = inference.predict(network, images, _SPEC, views, _NUMBERS)
+    predictor = tpu.Predictor(network, _SPEC, views, _NUMBERS)
+    found, heads, sure = tf.function(predictor, jit_compile=True)(images)
+    for name, value in expected._asdict().items():
+        np.testing.assert_allclose(getattr(found, name), value, atol=1e-5, err_msg=name)
+    if not views.is_plain:
+        np.testing.assert_allclose(sure, probability, atol=1e-5)
+    for ours, theirs in zip(heads, wanted, strict=True):
+        if theirs is not None:
+            np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    assert has_instances == bool(tf.reduce_any(found.instance > 0))
+
+
+def test_numbers_are_those_of_post_processing():
+    """A field that is added there must find its way here."""
+    assert {field.name for field in dataclasses.fields(inference.Postprocessing)} == {
+        'center_threshold', 'nms_kernel', 'keep_k_centers', 'stuff_area_limit', 'use_op',
+    }  # fmt: skip
