@@ -21,35 +21,10 @@ import rich.table
 from panpipe.components import experiment
 from panpipe.model import config, errors
 from panpipe.model.jobs import command_line
+from panpipe.pipelines.scoring import official_python
 
 _EXAMPLES = ('panpipe doctor', 'panpipe doctor --config experiment.textproto')
 _STYLES = {'ok': 'green', 'warn': 'yellow', 'bad': 'red'}
-# TensorFlow tells in a process of its own: a wrong library may abort the process that loads it.
-_PROBE = """
-import json
-import sys
-import tensorflow as tf
-from panpipe.custom_ops import library
-from panpipe.model import build, config
-from panpipe.pipelines import evaluators
-found = [f'{d.device_type} {d.name}' for d in tf.config.list_physical_devices() if d.device_type != 'CPU']
-tf.config.set_visible_devices([], 'GPU')  # they may be at work
-op = library.available()
-if op:
-    library.load()
-try:
-    judge, trouble = evaluators.interpreter(), ''
-except ValueError as error:
-    judge, trouble = '', str(error)
-text, parameters, wrong = sys.stdin.read(), 0, ''
-if text:
-    try:
-        parameters = build.network(config.loads(text)).count_params()
-    except ValueError as error:
-        wrong = str(error)
-told = {'accelerators': found, 'op': op, 'judge': judge, 'trouble': trouble}
-print(json.dumps({**told, 'parameters': parameters, 'wrong': wrong}))
-"""
 
 
 class Finding(NamedTuple):
@@ -103,7 +78,7 @@ def machine() -> Iterator[Finding]:
 
 
 def tensorflow(settings: config.Experiment | None = None) -> Iterator[Finding]:
-    """Starts TensorFlow once; looks for accelerators, the compiled op and the official evaluators.
+    """Starts TensorFlow once; looks for accelerators and the compiled op.
 
     Args:
       settings: of an experiment, whose network it builds.
@@ -112,22 +87,30 @@ def tensorflow(settings: config.Experiment | None = None) -> Iterator[Finding]:
       errors.InputError: the network cannot be built.
     """
     text = config.dumps(settings) if settings else ''
-    probe = subprocess.run([sys.executable, '-c', _PROBE], input=text, capture_output=True, text=True)
+    # A library that does not fit may abort the process that loads it.
+    command = [sys.executable, '-m', 'panpipe.model.probe']
+    probe = subprocess.run(command, input=text, capture_output=True, text=True)
     if probe.returncode:
         last = (probe.stderr.strip().splitlines() or [f'status {probe.returncode}'])[-1]
         yield Finding('start of TensorFlow', 'bad', f'{last}; reinstall tensorflow, or rebuild the op')
         return
     facts = json.loads(probe.stdout.splitlines()[-1])
-    if facts['wrong']:
-        raise errors.InputError(facts['wrong'])
+    if facts['mistake']:
+        raise errors.InputError(facts['mistake'])
     if settings:
         yield Finding('network', 'ok', f'can be built, {facts["parameters"] / 1e6:.1f} million parameters')
     found = ', '.join(facts['accelerators'])
     yield Finding('accelerators', 'ok' if found else 'warn', found or 'none; training runs on the processors')
     cure = 'not built, the slower TensorFlow version runs; python -m panpipe.custom_ops.build'
-    yield Finding('compiled op', 'ok' if facts['op'] else 'warn', 'loads' if facts['op'] else cure)
-    state = 'ok' if facts['judge'] else 'warn'
-    yield Finding('official evaluators', state, facts['judge'] or facts['trouble'])
+    yield Finding('compiled op', 'ok' if facts['has_op'] else 'warn', 'loads' if facts['has_op'] else cure)
+
+
+def evaluators() -> Finding:
+    """Looks for the interpreter of the official evaluators."""
+    try:
+        return Finding('official evaluators', 'ok', official_python.interpreter())
+    except errors.InputError as error:
+        return Finding('official evaluators', 'warn', str(error))
 
 
 def read(name: str, overrides: Sequence[str]) -> config.Experiment:
@@ -165,7 +148,7 @@ def _records(pattern: str) -> Finding:
 def _examine(arguments: argparse.Namespace) -> None:
     settings = read(arguments.config, arguments.set) if arguments.config else None
     told = configuration(settings) if settings else ()
-    findings = [*told, *machine(), *packages(), *tensorflow(settings)]
+    findings = [*told, *machine(), *packages(), *tensorflow(settings), evaluators()]
     table = rich.table.Table(box=None, show_header=False)
     for finding in findings:
         table.add_row(f'[{_STYLES[finding.state]}]{finding.state}[/]', finding.subject, finding.detail)

@@ -29,10 +29,12 @@ LAYERS = (
     NETWORK,
     tuple(f'panpipe.model.{name}' for name in ('network', 'build', 'checkpoints', 'inference')),
     ('panpipe.model.training',),
-    tuple(f'panpipe.model.{job}' for job in ('train', 'export', 'oracles')),
+    tuple(f'panpipe.model.{job}' for job in ('train', 'export', 'oracles', 'probe')),
 )
 RECORDS = ('panpipe.model.inputs.records',)
 EXCEPTIONS = {
+    # Whether the evaluators' interpreter is there is told before any job needs it.
+    'panpipe.components.doctor': ('panpipe.pipelines.scoring.official_python',),
     # Without the library no SavedModel with ops loads.
     'panpipe.pipelines.predictions.saved_model': ('panpipe.custom_ops.library',),
     # Showing the data means showing the very targets and crops that training computes.
@@ -63,7 +65,7 @@ def _within(name, rooms):
 
 def _allowed(name):
     if name.startswith('panpipe.components.'):
-        return (*CORE, 'panpipe.components')
+        return (*CORE, *EXCEPTIONS.get(name, ()), 'panpipe.components')
     if name.startswith('panpipe.pipelines.'):
         return (*CORE, *RECORDS, *EXCEPTIONS.get(name, ()), 'panpipe.pipelines')
     for depth, layer in enumerate(LAYERS):
