@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts TensorFlow and tells, as JSON, what it sees: accelerators, the compiled op, a network that it builds.
+"""Starts TensorFlow and tells, as JSON, what it sees: accelerators, the compiled op, a network to build.
 
 `panpipe doctor` runs this in a process of its own, because a library that does not fit may abort the process
 that loads it. The experiment to build, if any, comes as text on standard input.

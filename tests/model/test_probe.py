@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 
+import experiments
 from panpipe.model import config
 
 COMMAND = [sys.executable, '-m', 'panpipe.model.probe']
@@ -19,10 +20,5 @@ def test_without_an_experiment_no_network_is_built():
 
 
 def test_an_unknown_backbone_is_told():
-    text = config.dumps(
-        config.loads(
-            'model_options { panoptic_deeplab {} backbone { name: "resnet5" output_stride: 32 } } '
-            'train_dataset_options { crop_size: 65 crop_size: 65 }'
-        )
-    )
-    assert "'resnet5'" in _probe(text)['mistake']
+    experiment = experiments.load('nowhere', 4, 'model_options.backbone.name=resnet5')
+    assert "'resnet5'" in _probe(config.dumps(experiment))['mistake']
