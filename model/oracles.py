@@ -127,7 +127,7 @@ def judge(
 
 
 def substitute(
-    heads: tensors.Heads, targets: tensors.Targets | None, parts: Sequence[str], spec: labels.LabelSpec
+    heads: tensors.Heads, targets: tensors.AnyTargets | None, parts: Sequence[str], spec: labels.LabelSpec
 ) -> tensors.Heads:
     """Puts the ground truth in the place of some heads, wherever it says something.
 
@@ -144,7 +144,7 @@ def substitute(
       ValueError: there is no instance branch, or there are no targets.
     """
     logits, center, offset = heads
-    if targets is None or center is None or offset is None:
+    if not isinstance(targets, tensors.Targets) or center is None or offset is None:
         raise ValueError('targets, center_heatmap and offset must be there; take annotated samples')
     is_void = targets.semantic == spec.ignore_label
     if 'semantic' in parts:

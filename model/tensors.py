@@ -44,6 +44,24 @@ class Targets(NamedTuple):
     offset_weight: Array
 
 
+class MaskTargets(NamedTuple):
+    """What the heads of a mask transformer should say of one image (or of a batch: one more leading axis).
+
+    Attributes:
+      semantic: int32 [height, width], class ids; void and crowd pixels hold the ignore label.
+      semantic_weight: float32 [height, width].
+      thing_id_mask: int32 [height, width], index of the thing that a pixel belongs to, -1 for none.
+      thing_id_class: int32 [max_things], the class of each thing, -1 after the last.
+      key: int32 [2], decides what the losses draw at random; None is as good as zeros.
+    """
+
+    semantic: Array
+    semantic_weight: Array
+    thing_id_mask: Array
+    thing_id_class: Array
+    key: Array | None = None
+
+
 class Heads(NamedTuple):
     """What the network says.
 
@@ -108,3 +126,7 @@ class Prediction(NamedTuple):
     semantic: Array
     instance: Array
     score: Array
+
+
+AnyTargets = Targets | MaskTargets
+AnyHeads = Heads | MaskHeads | MaskTrainingHeads

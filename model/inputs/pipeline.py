@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Joins the steps from record files to batches, for training and for evaluation."""
 
-import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -9,11 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from panpipe.model import config, datasets, errors, tensors
+from panpipe.model import config, errors, tensors
 from panpipe.model import labels as labels_lib
-from panpipe.model.inputs import augment, autoaugment, decode, reading, records, resize
-from panpipe.model.inputs import targets as targets_lib
+from panpipe.model.inputs import decode, reading, recipes, records, resize
 
+# Apart from the seeds that people choose.
+_OTHER_SEED = 2**32
 # Finished samples that wait for the network: each takes 84 MB for Cityscapes.
 _PREFETCHED_SAMPLES = 2
 
@@ -29,53 +29,9 @@ class EvaluationSample(NamedTuple):
     """
 
     image: tensors.Array
-    targets: tensors.Targets | None
+    targets: tensors.AnyTargets | None
     resized: tensors.Array
     raw: tensors.Sample
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """States how a decoded record becomes a sample.
-
-    Attributes:
-      labels: what the label integers mean.
-      crop_size: (height, width) of the network's input.
-      min_size: as in `resize.fit`.
-      max_size: as in `resize.fit`.
-      factor: as in `resize.fit`.
-      scales: of random scaling.
-      policy: of random changes of colour, or None.
-      sigma: of the Gaussian at a center.
-      small_instance_threshold: in pixels.
-      small_instance_weight: of instances below the threshold.
-    """
-
-    labels: labels_lib.LabelSpec
-    crop_size: resize.Size
-    min_size: resize.Size | None
-    max_size: resize.Size | None
-    factor: int
-    scales: augment.Scales
-    policy: autoaugment.Policy | None
-    sigma: float
-    small_instance_threshold: int
-    small_instance_weight: float
-
-    @property
-    def is_resized(self) -> bool:
-        """Whether training samples are resized at all before augmentation."""
-        return self.min_size is not None or self.max_size is not None
-
-    def targets(self, panoptic: tf.Tensor) -> tensors.Targets:
-        """Computes the targets of a panoptic map, or of a batch, of the network's input size."""
-        return targets_lib.targets(
-            panoptic,
-            self.labels,
-            sigma=self.sigma,
-            small_instance_threshold=self.small_instance_threshold,
-            small_instance_weight=self.small_instance_weight,
-        )
 
 
 def training_samples(
@@ -91,18 +47,22 @@ def training_samples(
         goes on where it would have been.
 
     Returns:
-      Batches (image float32 [b, h, w, 3] 0 .. 255, Targets with a leading axis b).
+      Batches (image float32 [b, h, w, 3] 0 .. 255, Targets with a leading axis b; MaskTargets for a mask
+      transformer).
 
     Raises:
       errors.InputError: no file matches, the files hold no annotated record, or one of another data set.
     """
     options = experiment.train_dataset_options
     has_instances = not experiment.model_options.is_semantic_only
-    recipe = _recipe(options, has_instances)
+    recipe = recipes.from_options(options, experiment.model_options)
     files, record_size = _inspect(options, 'train_dataset_options', recipe.labels, with_labels=True)
     if has_instances:
         _refuse_blurred(files, 'train_dataset_options')
     encoded = reading.shuffled(files, record_size, seed, start)
+    if recipe.pasting is not None:
+        other = None if seed is None else seed + _OTHER_SEED
+        encoded = tf.data.Dataset.zip(encoded, reading.shuffled(files, record_size, other, start))
     batch_size = options.batch_size if batch_size is None else batch_size
     transform = functools.partial(_training_sample, recipe=recipe)
     join = functools.partial(_with_targets, recipe=recipe)
@@ -133,7 +93,7 @@ def evaluation_samples(experiment: config.Experiment) -> tf.data.Dataset:
     options = experiment.eval_dataset_options
     has_instances = not experiment.model_options.is_semantic_only
     with_labels = options.decode_groundtruth_label
-    recipe = _recipe(options, has_instances)
+    recipe = recipes.from_options(options, experiment.model_options)
     files, _ = _inspect(options, 'eval_dataset_options', recipe.labels, with_labels)
     if has_instances and with_labels:
         _refuse_blurred(files, 'eval_dataset_options')
@@ -146,7 +106,7 @@ def placement(
     options: config.DatasetOptions, *, use_op: bool = True
 ) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """Makes the function that brings an image to the network's input size: `resize.place`, set by options."""
-    recipe = _recipe(options, has_instances=False)
+    recipe = recipes.from_options(options, config.ModelOptions())
     return functools.partial(
         resize.place,
         crop_size=recipe.crop_size,
@@ -162,33 +122,33 @@ def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
     return tf.autograph.experimental.do_not_convert(function)
 
 
-def _batch_of_one(image: tf.Tensor, panoptic: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    return image[None], panoptic[None]
+def _batch_of_one(*parts: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    return tuple(part[None] for part in parts)
 
 
-def _with_targets(image: tf.Tensor, panoptic: tf.Tensor, recipe: Recipe) -> tuple[tf.Tensor, tensors.Targets]:
-    return image, recipe.targets(panoptic)
+def _with_targets(
+    image: tf.Tensor, panoptic: tf.Tensor, key: tf.Tensor, recipe: recipes.Recipe
+) -> tuple[tf.Tensor, tensors.AnyTargets]:
+    return image, recipe.targets(panoptic, key)
 
 
-def _training_sample(serialized: tf.Tensor, key: tf.Tensor, recipe: Recipe) -> tuple[tf.Tensor, tf.Tensor]:
-    """Makes an image float32 [height, width, 3] and a panoptic map of one size."""
-    _, image, panoptic = decode.decode(serialized, with_labels=True)
-    size = tf.shape(panoptic)
-    if recipe.is_resized:
-        size = resize.fit(size[0], size[1], recipe.min_size, recipe.max_size, recipe.factor)
-        image = resize.bilinear(image, size[0], size[1])
-        panoptic = resize.nearest(panoptic, size[0], size[1])
-    scaled = augment.draw_size(key, size[0], size[1], recipe.scales)
-    if recipe.policy is not None:
-        # The operations look at the whole scaled image, at its histogram for one.
-        image = autoaugment.recolor(resize.bilinear(image, scaled[0], scaled[1]), key, recipe.policy)
-    window = augment.draw_window(key, scaled, recipe.crop_size)
-    image = augment.cut_image(image, window, recipe.crop_size)
-    panoptic = augment.cut_label(panoptic, window, recipe.crop_size, recipe.labels.void)
-    return image, panoptic
+def _training_sample(*records: Any, recipe: recipes.Recipe) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Makes an image float32 [height, width, 3], a panoptic map, and the key of what losses draw.
+
+    Args:
+      *records: a record and its key, or two such pairs, where segments of the second are pasted.
+      recipe: how.
+    """
+    first, second = (records, None) if recipe.pasting is None else records
+    serialized, key = first
+    if second is None:
+        image, panoptic = recipes.picture(serialized, key, recipe)
+    else:
+        image, panoptic = recipes.pasted_picture(first, second, recipe)
+    return image, panoptic, tf.random.experimental.stateless_fold_in(key, 4)
 
 
-def _evaluation_sample(serialized: tf.Tensor, recipe: Recipe, with_labels: bool) -> EvaluationSample:
+def _evaluation_sample(serialized: tf.Tensor, recipe: recipes.Recipe, with_labels: bool) -> EvaluationSample:
     raw = decode.decode(serialized, with_labels=with_labels)
     image, resized = resize.place(
         raw.image,
@@ -200,36 +160,8 @@ def _evaluation_sample(serialized: tf.Tensor, recipe: Recipe, with_labels: bool)
     if not with_labels:
         return EvaluationSample(image[None], None, resized, raw)
     panoptic = resize.place_label(raw.panoptic, resized, recipe.crop_size, recipe.labels.void)
-    targets = tf.nest.map_structure(lambda tensor: tensor[None], recipe.targets(panoptic))
+    targets = recipe.targets(panoptic[None], tf.zeros([1, 2], tf.int32))
     return EvaluationSample(image[None], targets, resized, raw)
-
-
-def _recipe(options: config.DatasetOptions, has_instances: bool) -> Recipe:
-    height, width = options.crop_size
-    random = options.augmentations
-    # As published, classes alone are learnt without weights of instances.
-    weighs_small = options.increase_small_instance_weights and has_instances
-    return Recipe(
-        labels=datasets.find(options.dataset).labels,
-        crop_size=(height, width),
-        min_size=_limit(options.min_resize_value),
-        max_size=_limit(options.max_resize_value),
-        factor=options.resize_factor,
-        scales=augment.Scales(
-            random.min_scale_factor, random.max_scale_factor, random.scale_factor_step_size
-        ),
-        policy=autoaugment.find(random.autoaugment_policy_name) if random.autoaugment_policy_name else None,
-        sigma=options.sigma,
-        small_instance_threshold=options.small_instance_threshold if weighs_small else 0,
-        small_instance_weight=options.small_instance_weight if weighs_small else 1.0,
-    )
-
-
-def _limit(size: Sequence[int]) -> resize.Size | None:
-    """Turns a size of the configuration into (height, width): one value serves both, a value <= 0 is none."""
-    if not size or min(size) <= 0:
-        return None
-    return size[0], size[-1]
 
 
 def _inspect(

@@ -5,7 +5,6 @@ Source: Cheng et al., Panoptic-DeepLab (CVPR 2020), section 3.2; Yang et al., De
 for the weights of small instances.
 """
 
-import itertools
 import types
 from typing import NamedTuple
 
@@ -15,9 +14,8 @@ import tensorflow as tf
 from panpipe.custom_ops import library
 from panpipe.model import labels as labels_lib
 from panpipe.model import tensors
+from panpipe.model.inputs import runs as runs_lib
 
-# Up to here a float32 product with the inverse of the divisor stays clear of the next integer.
-_LARGEST_PRODUCT = 2**21
 # A run's offsets are counted in 64 bits: x in the upper half, where it falls by 1 a pixel, y in the lower.
 _UPPER = 2**32
 
@@ -27,24 +25,6 @@ class _Small(NamedTuple):
 
     threshold: int
     weight: float
-
-
-class _Runs(NamedTuple):
-    """Horizontal runs of pixels of one instance.
-
-    Attributes:
-      first: int64 [r], index of the run's first pixel in the map as a vector.
-      length: int64 [r], pixels.
-      y: int64 [r], row.
-      x: int64 [r], column of the first pixel.
-      segment: int32 [r], index of the instance.
-    """
-
-    first: tf.Tensor
-    length: tf.Tensor
-    y: tf.Tensor
-    x: tf.Tensor
-    segment: tf.Tensor
 
 
 def targets(
@@ -118,17 +98,17 @@ def _of_image(
     panoptic: tf.Tensor, labels: labels_lib.LabelSpec, sigma: float, small: _Small
 ) -> tensors.Targets:
     """Computes the targets of one image in TensorFlow's own operations."""
-    semantic = _classes(panoptic, labels)
+    semantic = runs_lib.classes(panoptic, labels)
     has_instance = panoptic != labels.encode(semantic, 0)
-    is_thing = _is_any(semantic, labels.thing_ids)
+    is_thing = runs_lib.is_any(semantic, labels.thing_ids)
     is_void = semantic == labels.ignore_label
-    runs, count = _instance_runs(panoptic, labels)
-    area, centers = _centers(runs, count)
+    runs, ids = runs_lib.of_instances(panoptic, labels)
+    area, centers = _centers(runs, tf.size(ids))
     is_small = tf.gather(area < small.threshold, runs.segment)
     shape = tf.shape(panoptic)
     result = tensors.Targets(
         semantic=semantic,
-        semantic_weight=_weights(runs, is_small, shape, small.weight),
+        semantic_weight=runs_lib.weights(runs, is_small, shape, small.weight),
         center=_heat_map(centers, shape, sigma),
         center_weight=tf.cast((has_instance | ~is_thing) & ~is_void, tf.float32),
         offset=_offsets(runs, centers, shape),
@@ -138,42 +118,7 @@ def _of_image(
     return tensors.Targets(*map(tf.ensure_shape, result, static))
 
 
-def _classes(panoptic: tf.Tensor, labels: labels_lib.LabelSpec) -> tf.Tensor:
-    """Computes `panoptic // label_divisor`, by a multiplication, a third of the time, where that is exact."""
-    divisor = labels.label_divisor
-    if (max(labels.num_classes - 1, labels.ignore_label) + 2) * divisor > _LARGEST_PRODUCT:
-        return panoptic // divisor
-    # Half a step away from the multiples of the divisor, where rounding could go wrong.
-    return tf.cast(tf.floor((tf.cast(panoptic, tf.float32) + 0.5) * (1 / divisor)), tf.int32)
-
-
-def _is_any(semantic: tf.Tensor, ids: tuple[int, ...]) -> tf.Tensor:
-    """Tells where a map holds one of the class ids; comparing with ranges is faster than a table."""
-    result = tf.zeros_like(semantic, tf.bool)
-    for first in (i for i in ids if i - 1 not in ids):
-        last = next(i for i in itertools.count(first) if i + 1 not in ids)
-        result |= (semantic >= first) & (semantic <= last)
-    return result
-
-
-def _instance_runs(panoptic: tf.Tensor, labels: labels_lib.LabelSpec) -> tuple[_Runs, tf.Tensor]:
-    """Finds the runs of a map's instances, and counts the instances.
-
-    A map has a hundred times fewer runs than pixels: everything about instances is computed on runs.
-    """
-    is_first = tf.pad(panoptic[:, 1:] != panoptic[:, :-1], [[0, 0], [1, 0]], constant_values=True)
-    first = tf.where(tf.reshape(is_first, [-1]))[:, 0]
-    length = tf.concat([first[1:], [tf.size(panoptic, tf.int64)]], 0) - first
-    identity = tf.gather(tf.reshape(panoptic, [-1]), first)
-    semantic = identity // labels.label_divisor
-    is_kept = (identity != labels.encode(semantic, 0)) & (semantic != labels.ignore_label)
-    first, length, identity = (tf.boolean_mask(each, is_kept) for each in (first, length, identity))
-    width = tf.shape(panoptic, tf.int64)[1]
-    distinct, segment = tf.unique(identity)
-    return _Runs(first, length, first // width, first % width, segment), tf.size(distinct)
-
-
-def _centers(runs: _Runs, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _centers(runs: runs_lib.Runs, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns areas, int64 [count], and mean (y, x), halves rounded to even, int64 [count, 2]."""
     within = runs.length * (runs.length - 1) // 2  # 0 + 1 + … along the run
     values = tf.stack([runs.length, runs.y * runs.length, runs.x * runs.length + within], 1)
@@ -183,7 +128,7 @@ def _centers(runs: _Runs, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return sums[:, 0], tf.cast(tf.round(means), tf.int64)
 
 
-def _offsets(runs: _Runs, centers: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+def _offsets(runs: runs_lib.Runs, centers: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
     """Returns (y, x) from each pixel of an instance to its center, 0 elsewhere: float32 [*shape, 2]."""
     offset = tf.gather(centers, runs.segment) - tf.stack([runs.y, runs.x], 1)
     starts = offset[:, 1] * _UPPER + offset[:, 0] % _UPPER
@@ -192,30 +137,8 @@ def _offsets(runs: _Runs, centers: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
     )
     pairs = tf.cast(tf.bitcast(ranges.rt_dense_values, tf.int32), tf.float32)
     # Pairs are written as one value of 64 bits, which is five times as fast.
-    written = _write(runs.first, runs.length, tf.bitcast(pairs, tf.int64), 0, shape)
+    written = runs_lib.write(runs.first, runs.length, tf.bitcast(pairs, tf.int64), 0, shape)
     return tf.bitcast(written, tf.float32)
-
-
-def _weights(runs: _Runs, is_chosen: tf.Tensor, shape: tf.Tensor, weight: float) -> tf.Tensor:
-    """Returns `weight` on the chosen runs and 1 elsewhere: float32 [*shape]."""
-    first, length = (tf.boolean_mask(each, is_chosen) for each in (runs.first, runs.length))
-    return _write(first, length, tf.constant(weight, tf.float32), 1, shape)
-
-
-def _write(
-    first: tf.Tensor, length: tf.Tensor, values: tf.Tensor, default: int, shape: tf.Tensor
-) -> tf.Tensor:
-    """Writes values, one a pixel or one for all, along runs onto a canvas of that shape."""
-    pixels = tf.raw_ops.RaggedRange(starts=first, limits=first + length, deltas=tf.constant(1, tf.int64))
-    # An op for sparse tensors, but several times as fast as scattering.
-    canvas = tf.raw_ops.SparseToDense(
-        sparse_indices=pixels.rt_dense_values,
-        output_shape=tf.cast(tf.reduce_prod(shape), tf.int64)[None],
-        sparse_values=values,
-        default_value=tf.constant(default, values.dtype),
-        validate_indices=False,
-    )
-    return tf.reshape(canvas, shape)
 
 
 def _heat_map(centers: tf.Tensor, shape: tf.Tensor, sigma: float) -> tf.Tensor:

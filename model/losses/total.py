@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loss of Panoptic-DeepLab.
+"""The loss of a network, and what it consists of.
 
-L = λ_sem L_sem + λ_heatmap L_heatmap + λ_offset L_offset, with cross entropy over the hardest pixels, squared
-error and absolute error.
+That of Panoptic-DeepLab is λ_sem L_sem + λ_heatmap L_heatmap + λ_offset L_offset, with cross entropy over the
+hardest pixels, squared error and absolute error; that of kMaX-DeepLab is in `mask_transformer`.
 
 Source: Cheng et al., Panoptic-DeepLab (CVPR 2020), section 3.3.
 """
@@ -11,63 +11,68 @@ import tensorflow as tf
 
 from panpipe.model import config, tensors
 from panpipe.model import labels as label_codec
-from panpipe.model.losses import hardest, pixel
+from panpipe.model.losses import hardest, mask_transformer, pixel, semantic
 
 _REGRESSIONS = {'mse': pixel.mean_squared_error, 'l1': pixel.mean_absolute_error}
 
 
 def loss(
+    heads: tensors.AnyHeads,
+    targets: tensors.AnyTargets,
+    loss_options: config.LossOptions,
+    labels: label_codec.LabelSpec,
+    choices: mask_transformer.Choices = mask_transformer.DEFAULT,
+) -> dict[str, tf.Tensor]:
+    """Computes the weighted losses of each image of a batch.
+
+    Args:
+      heads: of Panoptic-DeepLab at full resolution [batch, height, width, …], sizes known beforehand. Its
+        semantic logits may be smaller by an integer stride (height − 1 divisible by it); labels are then
+        taken at that stride. Those of a mask transformer have the resolutions that the network gives them.
+      targets: the batch's targets [batch, height, width, …], those of masks for a mask transformer.
+      loss_options: a loss exists if its message is present.
+      labels: the classes, and which label is void.
+      choices: say what the losses of a mask transformer look at.
+
+    Returns:
+      float32 [batch] by name, and their sum 'total'. Panoptic-DeepLab has 'semantic', 'center' and
+      'regression'; a mask transformer has 'semantic' and those of `mask_transformer.loss`.
+
+    Raises:
+      ValueError: no loss is configured, a name is unknown, a head is missing, or sizes do not fit.
+    """
+    if isinstance(heads, tensors.Heads) and isinstance(targets, tensors.Targets):
+        parts = _of_pixels(heads, targets, loss_options, labels)
+    elif not isinstance(heads, tensors.Heads) and isinstance(targets, tensors.MaskTargets):
+        parts = mask_transformer.loss(heads, targets, loss_options, labels, choices)
+    else:
+        raise ValueError(f'{type(heads).__name__} cannot learn from {type(targets).__name__}')
+    if not parts:
+        raise ValueError(
+            'loss_options holds no loss of this network; set semantic_loss, and center_loss and '
+            'regression_loss, or for a mask transformer pq_style_loss, mask_id_cross_entropy_loss and '
+            'instance_discrimination_loss'
+        )
+    return {**parts, 'total': tf.add_n(list(parts.values()))}
+
+
+def _of_pixels(
     heads: tensors.Heads,
     targets: tensors.Targets,
     loss_options: config.LossOptions,
     labels: label_codec.LabelSpec,
 ) -> dict[str, tf.Tensor]:
-    """Computes the weighted losses of each image of a batch.
-
-    Args:
-      heads: at full resolution [batch, height, width, …], sizes known beforehand. Semantic logits may be
-        smaller by an integer stride (height − 1 divisible by it); labels are then taken at that stride.
-      targets: the batch's targets [batch, height, width, …].
-      loss_options: a loss exists if its message is present.
-      labels: tells which label is void.
-
-    Returns:
-      float32 [batch] by name: 'semantic', 'center', 'regression' (those that exist) and 'total', their sum.
-
-    Raises:
-      ValueError: no loss is configured, a name is unknown, or a head is missing.
-    """
+    """Computes the losses of Panoptic-DeepLab."""
     parts = {}
-    if loss_options.semantic_loss is not None:
-        parts['semantic'] = _semantic(heads.semantic_logits, targets, loss_options.semantic_loss, labels)
-    if loss_options.center_loss is not None:
+    if (options := loss_options.semantic_loss) is not None:
+        parts['semantic'] = semantic.cross_entropy(heads.semantic_logits, targets, options, labels)
+    if (options := loss_options.center_loss) is not None:
         parts['center'] = _regression(
-            heads.center_heatmap, targets.center[..., None], targets.center_weight, loss_options.center_loss
+            heads.center_heatmap, targets.center[..., None], targets.center_weight, options
         )
-    if loss_options.regression_loss is not None:
-        parts['regression'] = _regression(
-            heads.offset, targets.offset, targets.offset_weight, loss_options.regression_loss
-        )
-    if not parts:
-        raise ValueError('loss_options holds no loss; set semantic_loss, center_loss or regression_loss')
-    return {**parts, 'total': tf.add_n(list(parts.values()))}
-
-
-def _semantic(
-    logits: tf.Tensor,
-    targets: tensors.Targets,
-    options: config.SingleLossOptions,
-    labels: label_codec.LabelSpec,
-) -> tf.Tensor:
-    if options.name != 'softmax_cross_entropy':
-        raise ValueError(f'semantic_loss.name is {options.name!r}; it must be softmax_cross_entropy')
-    # A map of one row is at full resolution.
-    stride = max((targets.semantic.shape[1] - 1) // max(logits.shape[1] - 1, 1), 1)
-    semantic = targets.semantic[:, ::stride, ::stride]
-    weight = targets.semantic_weight[:, ::stride, ::stride]
-    weight = tf.where(semantic == labels.ignore_label, 0.0, weight)
-    losses = pixel.softmax_cross_entropy(logits, semantic) * weight
-    return options.weight * hardest.mean_of_hardest(losses, options.top_k_percent)
+    if (options := loss_options.regression_loss) is not None:
+        parts['regression'] = _regression(heads.offset, targets.offset, targets.offset_weight, options)
+    return parts
 
 
 def _regression(

@@ -120,7 +120,7 @@ def evaluate(
     samples: Iterable[pipeline.EvaluationSample],
     spec: labels.LabelSpec,
     predict: Predict,
-    loss: Callable[[tensors.Heads, tensors.Targets], Losses],
+    loss: Callable[[tensors.AnyHeads, tensors.AnyTargets], Losses],
     *,
     has_instances: bool = True,
     watch: Watch = lambda number, sample, found: None,
@@ -161,7 +161,7 @@ def evaluate(
 
 def _predict(
     predict: Predict,
-    loss: Callable[[tensors.Heads, tensors.Targets], Losses],
+    loss: Callable[[tensors.AnyHeads, tensors.AnyTargets], Losses],
     spec: labels.LabelSpec,
     sample: pipeline.EvaluationSample,
 ) -> tuple[Found, tf.Tensor, tf.Tensor, Losses]:

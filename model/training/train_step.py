@@ -13,7 +13,7 @@ from panpipe.model.layers import depthwise, recompute
 from panpipe.model.training import averages, solver
 
 Losses = dict[str, tf.Tensor]
-LossFunction = Callable[[tensors.Heads, tensors.Targets], Losses]
+LossFunction = Callable[[tensors.AnyHeads, tensors.AnyTargets], Losses]
 
 
 @dataclasses.dataclass
@@ -50,7 +50,7 @@ class Trainer:
         with self.strategy.scope():
             self._sums = [_sum(v) for v in self._variables] if self.num_parts > 1 else []
 
-    def step(self, images: tf.Tensor, targets: tensors.Targets) -> Losses:
+    def step(self, images: tf.Tensor, targets: tensors.AnyTargets) -> Losses:
         """Takes one step on a global batch and returns its mean losses, float32 scalars by name.
 
         Args:
@@ -60,7 +60,7 @@ class Trainer:
         """
         return self._traced(images, targets)
 
-    def accumulate(self, images: tf.Tensor, targets: tensors.Targets) -> Losses:
+    def accumulate(self, images: tf.Tensor, targets: tensors.AnyTargets) -> Losses:
         """Adds up a part's gradients for the next `step`; returns its share of the global batch's losses."""
         return self._traced_part(images, targets)
 
@@ -81,31 +81,31 @@ class Trainer:
     def _variables(self) -> list[keras.Variable]:
         return [variable for group in self.optimizers.values() for variable in group.variables]
 
-    def _step(self, images: tf.Tensor, targets: tensors.Targets) -> Losses:
+    def _step(self, images: tf.Tensor, targets: tensors.AnyTargets) -> Losses:
         losses = self._run(self._replica_step, images, targets)
         self.global_step.assign_add(1)
         if self.average:
             self.average.update(self.global_step)
         return losses
 
-    def _part(self, images: tf.Tensor, targets: tensors.Targets) -> Losses:
+    def _part(self, images: tf.Tensor, targets: tensors.AnyTargets) -> Losses:
         return self._run(self._replica_part, images, targets)
 
-    def _run(self, body: Callable[..., Losses], images: tf.Tensor, targets: tensors.Targets) -> Losses:
+    def _run(self, body: Callable[..., Losses], images: tf.Tensor, targets: tensors.AnyTargets) -> Losses:
         losses = self.strategy.run(body, args=(images, targets))
         return {
             name: self.strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
             for name, value in losses.items()
         }
 
-    def _replica_part(self, images: tf.Tensor, targets: tensors.Targets) -> Losses:
+    def _replica_part(self, images: tf.Tensor, targets: tensors.AnyTargets) -> Losses:
         losses, gradients = self._gradients(images, targets)
         for total, gradient in zip(self._sums, gradients, strict=True):
             if gradient is not None:
                 total.assign_add(gradient)
         return losses
 
-    def _replica_step(self, images: tf.Tensor, targets: tensors.Targets) -> Losses:
+    def _replica_step(self, images: tf.Tensor, targets: tensors.AnyTargets) -> Losses:
         losses, gradients = self._gradients(images, targets)
         if self._sums:
             pairs = zip(self._sums, gradients, strict=True)
@@ -121,7 +121,7 @@ class Trainer:
         return losses
 
     def _gradients(
-        self, images: tf.Tensor, targets: tensors.Targets
+        self, images: tf.Tensor, targets: tensors.AnyTargets
     ) -> tuple[Losses, list[tf.Tensor | None]]:
         """Returns what these images of this replica add to the losses and gradients of the global batch.
 
