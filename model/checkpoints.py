@@ -19,8 +19,9 @@ from panpipe.model import errors
 _SUFFIX = '/.ATTRIBUTES/VARIABLE_VALUE'
 # Another trainer keeps the encoder here.
 _OTHER_ENCODER = 'backbone/_encoder/'
-# DeepLab2 writes all inner layers with an underscore but these.
-_PLAIN = re.compile(r'\d+|convolution')
+# DeepLab2 writes all inner layers with an underscore but these, and but all of ConvNeXt.
+_PLAIN = re.compile(r'\d+|convolution|conv_block|final_conv')
+_CONVNEXT = re.compile(r'encoder/(downsample_layers|stages)/')
 # What checkpoints of a training hold beside the network: panpipe's parts, and the name of DeepLab2's slots.
 _OF_TRAINING = ('optimizer', 'backbone_optimizer', 'random', 'average')
 _SLOT = '.OPTIMIZER_SLOT'
@@ -142,8 +143,15 @@ def tree(network: keras.Model) -> dict[str, tf.Module]:
 
 def key(variable: keras.Variable) -> str:
     """Returns a variable's name in checkpoints, without suffix."""
-    _, root, *path, leaf = variable.path.split('/')
-    inner = [name if _PLAIN.fullmatch(name) else f'_{name}' for name in path]
+    return path_key(variable.path.split('/', 1)[1])
+
+
+def path_key(path: str) -> str:
+    """Returns the name in checkpoints of the variable at a path that begins with a part of the network."""
+    if _CONVNEXT.match(path):
+        return path
+    root, *places, leaf = path.split('/')
+    inner = [name if _PLAIN.fullmatch(name) else f'_{name}' for name in places]
     return '/'.join([root, *inner, leaf])
 
 

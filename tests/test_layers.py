@@ -27,7 +27,10 @@ NETWORK = (
 LAYERS = (
     CORE,
     NETWORK,
-    tuple(f'panpipe.model.{name}' for name in ('network', 'build', 'checkpoints', 'inference')),
+    tuple(
+        f'panpipe.model.{name}'
+        for name in ('network', 'mask_transformer', 'building', 'build', 'checkpoints', 'inference')
+    ),
     ('panpipe.model.training',),
     tuple(f'panpipe.model.{job}' for job in ('train', 'export', 'oracles', 'probe')),
 )

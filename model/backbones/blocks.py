@@ -19,6 +19,7 @@ from panpipe.model.layers import (
     convolution,
     normalization,
     squeeze_excite,
+    stochastic_depth,
     switchable,
 )
 from panpipe.model.layers import axial as axial_layers
@@ -34,12 +35,14 @@ class Style:
       has_se: with squeeze-and-excitation before the addition.
       has_sac: 3x3 convolutions are switchable atrous ones.
       survival: probability that a residual is kept in a training step, by a block's nominal stride.
+      activation: of the blocks' inputs, and between their layers.
     """
 
     norm: normalization.BatchNorm
     has_se: bool
     has_sac: bool
     survival: Callable[[int], float]
+    activation: activations.Activation = tf.nn.relu
 
     def spatial(
         self, filters: int, window: Window, activation: activations.Activation | None, name: str
@@ -88,9 +91,9 @@ class Residual(composite.Composite):
             self.residual.append(squeeze_excite.SimplifiedSqueezeExcite(name='squeeze_and_excite'))
         survival = style.survival(place.nominal)
         if survival < 1:
-            # One draw for all pixels and channels of an image.
-            self.residual.append(keras.layers.Dropout(1 - survival, (None, 1, 1, 1), name='drop_path'))
+            self.residual.append(stochastic_depth.drop(survival))
         self._filters, self._stride, self._norm = filters, place.stride, style.norm
+        self._activation = style.activation
 
     def build(self, input_shape: Any) -> None:
         """Makes a projection for the shortcut where the number of channels changes."""
@@ -101,7 +104,7 @@ class Residual(composite.Composite):
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """Maps a raw feature map to the next one."""
-        x = y = tf.nn.relu(x)
+        x = y = self._activation(x)
         for layer in self.residual:
             y = layer(y)
         return y + (self.shortcut(x) if self.shortcut else x[:, :: self._stride, :: self._stride])
@@ -110,10 +113,10 @@ class Residual(composite.Composite):
 def bottleneck(filters: tuple[int, int, int], place: Place, style: Style, *, name: str) -> Residual:
     """Makes a block 1x1 → 3x3 → 1x1 with these channels."""
     reduced, middle, expanded = filters
-    window = Window(3, place.stride, place.rate)
+    window, act = Window(3, place.stride, place.rate), style.activation
     layers = [
-        convolution.Unit(convolution.Convolution(reduced), style.norm, tf.nn.relu, name='conv1_bn_act'),
-        style.spatial(middle, window, tf.nn.relu, 'conv2_bn_act'),
+        convolution.Unit(convolution.Convolution(reduced), style.norm, act, name='conv1_bn_act'),
+        style.spatial(middle, window, act, 'conv2_bn_act'),
         convolution.Unit(convolution.Convolution(expanded), style.norm.silent, name='conv3_bn'),
     ]
     return Residual(layers, expanded, place, style, name=name)
@@ -124,9 +127,9 @@ def axial(filters: int, attention: Attention, place: Place, style: Style, *, nam
     inner = convolution.Convolution(filters * attention.inner)
     depth = axial_layers.Depth(filters * attention.key, filters * attention.value)
     layers = [
-        convolution.Unit(inner, style.norm, tf.nn.relu, name='conv1_bn_act'),
+        convolution.Unit(inner, style.norm, style.activation, name='conv1_bn_act'),
         axial_layers.AxialAttention(depth, place.stride, style.norm, name='attention'),
-        keras.layers.Activation(tf.nn.relu, name='act'),
+        keras.layers.Activation(style.activation, name='act'),
         convolution.Unit(convolution.Convolution(4 * filters), style.norm.silent, name='conv3_bn'),
     ]
     return Residual(layers, 4 * filters, place, style, name=name)
@@ -135,7 +138,7 @@ def axial(filters: int, attention: Attention, place: Place, style: Style, *, nam
 def basic(filters: int, place: Place, style: Style, *, name: str) -> Residual:
     """Makes a block 3x3 → 3x3 with these channels."""
     layers = [
-        style.spatial(filters, Window(3, place.stride, place.rate), tf.nn.relu, 'conv1_bn_act'),
+        style.spatial(filters, Window(3, place.stride, place.rate), style.activation, 'conv1_bn_act'),
         style.spatial(filters, Window(3, rate=place.last_rate), None, 'conv2_bn'),
     ]
     return Residual(layers, filters, place, style, name=name)

@@ -8,14 +8,15 @@ for Panoptic Segmentation (2020), section 3; Wang et al., Axial-DeepLab (ECCV 20
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
 from panpipe.model.backbones import blocks, plan
-from panpipe.model.backbones.endpoints import Endpoints
-from panpipe.model.layers import composite, convolution, normalization
+from panpipe.model.backbones.endpoints import Endpoints, Stages
+from panpipe.model.layers import activations, composite, convolution, normalization
 from panpipe.model.layers.convolution import Window
 
 Stem = Callable[[float, normalization.BatchNorm], keras.layers.Layer]
@@ -31,6 +32,7 @@ class Layout:
       is_wide: basic blocks up to stage 4 and wider bottlenecks in stage 5.
       drop_from_stride: blocks of a smaller nominal stride are never dropped.
       attention: what replaces spatial convolutions in later blocks, or None.
+      activation: everywhere.
     """
 
     stem: Stem
@@ -38,6 +40,7 @@ class Layout:
     is_wide: bool
     drop_from_stride: int
     attention: blocks.Attention | None = None
+    activation: activations.Activation = tf.nn.relu
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +67,8 @@ class Options:
     is_keep_linear: bool = False
 
 
-class ResNet(composite.Composite):
-    """Maps normalized images [batch, height, width, 3] to `Endpoints`."""
+class _Trunk(composite.Composite):
+    """Stem and stages."""
 
     def __init__(
         self, layout: Layout, options: Options, norm: normalization.BatchNorm, *, name: str = 'encoder'
@@ -74,15 +77,32 @@ class ResNet(composite.Composite):
         super().__init__(name=name)
         self.stem = layout.stem(options.stem_width, norm)
         self.stages = [_stage(number, layout, options, norm) for number in range(1, 6)]
+        self.activation = layout.activation
 
-    def call(self, images: tf.Tensor) -> Endpoints:
-        """Encodes."""
+    def encode(self, images: tf.Tensor) -> Stages:
+        """Encodes, without the last activation of each stage."""
         x = self.stem(images)
         features = []
         for stage in self.stages:
             x = stage(x)
-            features.append(tf.nn.relu(x))
-        return Endpoints(*features)
+            features.append(x)
+        return Stages(*features)
+
+
+class ResNet(_Trunk):
+    """Maps normalized images [batch, height, width, 3] to `Endpoints`."""
+
+    def call(self, images: tf.Tensor) -> Endpoints:
+        """Encodes."""
+        return self.encode(images).activated(self.activation)
+
+
+class PixelResNet(_Trunk):
+    """Maps normalized images [batch, height, width, 3] to `Stages`, for mask transformers."""
+
+    def call(self, images: tf.Tensor) -> Stages:
+        """Encodes."""
+        return self.encode(images)
 
 
 def plain_stem(width: float, norm: normalization.BatchNorm) -> convolution.Unit:
@@ -90,7 +110,9 @@ def plain_stem(width: float, norm: normalization.BatchNorm) -> convolution.Unit:
     return convolution.Unit(convolution.Convolution(int(64 * width), Window(7, 2)), norm, name='stem')
 
 
-def inception_stem(width: float, norm: normalization.BatchNorm) -> composite.Stack:
+def inception_stem(
+    width: float, norm: normalization.BatchNorm, activation: activations.Activation = tf.nn.relu
+) -> composite.Stack:
     """Makes three 3x3 convolutions, the first of stride 2."""
     narrow, broad = int(64 * width), int(128 * width)
     first, second, third = (
@@ -99,8 +121,8 @@ def inception_stem(width: float, norm: normalization.BatchNorm) -> composite.Sta
         convolution.Convolution(broad, Window(3)),
     )
     layers = [
-        convolution.Unit(first, norm, tf.nn.relu, name='conv1_bn_act'),
-        convolution.Unit(second, norm, tf.nn.relu, name='conv2_bn_act'),
+        convolution.Unit(first, norm, activation, name='conv1_bn_act'),
+        convolution.Unit(second, norm, activation, name='conv2_bn_act'),
         convolution.Unit(third, norm, name='conv3_bn'),
     ]
     return composite.Stack(layers, name='stem')
@@ -115,6 +137,11 @@ RESNET50 = Layout(plain_stem, (0, 3, 4, 6, 3), is_wide=False, drop_from_stride=1
 RESNET50_BETA = Layout(inception_stem, (0, 3, 4, 6, 3), is_wide=False, drop_from_stride=16)
 SWIDERNET = Layout(wide_stem, (3, 3, 6, 3, 3), is_wide=True, drop_from_stride=4)
 MAX_DEEPLAB_S = dataclasses.replace(RESNET50_BETA, attention=blocks.Attention(16, inner=2, key=1, value=2))
+KMAX_AXIAL_RESNET50 = dataclasses.replace(
+    MAX_DEEPLAB_S,
+    stem=functools.partial(inception_stem, activation=activations.gelu),
+    activation=activations.gelu,
+)
 AXIAL_SWIDERNET = dataclasses.replace(SWIDERNET, attention=blocks.Attention(16, inner=4, key=2, value=4))
 
 
@@ -127,6 +154,7 @@ def _stage(
         has_se=options.has_se,
         has_sac=0 < options.sac_from_stride <= stride,
         survival=plan.DropPath(options.keep, options.is_keep_linear, layout.drop_from_stride).survival,
+        activation=layout.activation,
     )
     # Stage 1 belongs to the stem: it is scaled with it in width, and not at all in depth.
     width, depth = (options.stem_width, 1.0) if number == 1 else (options.width, options.depth)

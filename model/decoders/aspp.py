@@ -9,10 +9,11 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from panpipe.model.layers import composite, convolution, normalization, resize
+from panpipe.model.layers import activations, composite, convolution, normalization, resize
 from panpipe.model.layers.convolution import Window
 
 _DROPOUT = 0.1
+_POINT = Window(1)
 
 
 class ASPP(composite.Composite):
@@ -22,9 +23,10 @@ class ASPP(composite.Composite):
         self,
         channels: int,
         rates: Sequence[int],
-        pool_size: tuple[int, int],
+        pool_size: tuple[int, int] | None,
         norm: normalization.BatchNorm,
         *,
+        activation: activations.Activation = tf.nn.relu,
         name: str = 'aspp',
     ) -> None:
         """Makes the five branches and the projection.
@@ -32,18 +34,24 @@ class ASPP(composite.Composite):
         Args:
           channels: of each branch and of the result.
           rates: of the three 3x3 convolutions.
-          pool_size: height and width of the averaging window, as large as the feature map of a training crop.
+          pool_size: height and width of the averaging window, as large as the feature map of a training crop;
+            None for the whole map, whatever its size.
           norm: makes normalization layers.
+          activation: of all convolutions.
           name: of the layer.
         """
         super().__init__(name=name)
-        self.conv_bn_act = convolution.standard(channels, 1, norm, name='conv_bn_act')
+
+        def unit(window: Window = _POINT, name: str = 'conv_bn_act') -> convolution.Unit:
+            return convolution.Unit(convolution.Convolution(channels, window), norm, activation, name=name)
+
+        self.conv_bn_act = unit()
         self.atrous = [
-            _Branch(channels, Window(3, rate=rate), norm, name=f'aspp_conv{number}')
+            composite.Stack([unit(Window(3, rate=rate))], name=f'aspp_conv{number}')
             for number, rate in enumerate(rates, start=1)
         ]
-        self.pool = _Branch(channels, Window(1), norm, name='aspp_pool')
-        self.proj_conv_bn_act = convolution.standard(channels, 1, norm, name='proj_conv_bn_act')
+        self.pool = composite.Stack([unit()], name='aspp_pool')
+        self.proj_conv_bn_act = unit(name='proj_conv_bn_act')
         self.dropout = keras.layers.Dropout(_DROPOUT)
         self._pool_size = pool_size
 
@@ -60,6 +68,8 @@ class ASPP(composite.Composite):
 
     def _average(self, x: tf.Tensor, scale: float) -> tf.Tensor:
         """Averages over windows; a map that is smaller than the window is averaged as a whole."""
+        if self._pool_size is None:
+            return tf.reduce_mean(x, (1, 2), keepdims=True)
         sizes = [int((size - 1) * scale + 1) for size in self._pool_size]
         window = [min(size, known or size) for size, known in zip(sizes, x.shape[1:3], strict=True)]
         return tf.nn.avg_pool2d(x, window, 1, 'VALID')
@@ -76,15 +86,3 @@ class Projection(composite.Composite):
     def call(self, x: tf.Tensor, pool_scale: float = 1.0) -> tf.Tensor:
         """Maps [batch, height, width, any] to [batch, height, width, channels], whatever the `pool_scale`."""
         return self.proj_conv_bn_act(x)
-
-
-class _Branch(composite.Composite):
-    """One convolution of the pyramid."""
-
-    def __init__(self, channels: int, window: Window, norm: normalization.BatchNorm, *, name: str) -> None:
-        super().__init__(name=name)
-        conv = convolution.Convolution(channels, window)
-        self.conv_bn_act = convolution.Unit(conv, norm, tf.nn.relu, name='conv_bn_act')
-
-    def call(self, x: tf.Tensor) -> tf.Tensor:
-        return self.conv_bn_act(x)

@@ -11,23 +11,30 @@ import keras
 import tensorflow as tf
 
 from panpipe.model.backbones.endpoints import Endpoints
-from panpipe.model.layers import composite, convolution, normalization, resize
+from panpipe.model.layers import activations, composite, convolution, normalization, resize
 
 _FUSION_SIZE = 5
 
 
 class LowLevel(NamedTuple):
-    """An encoder feature that the decoder joins: an `Endpoints` field, and its channels after projection."""
+    """An encoder feature that the decoder joins: an `Endpoints` field, its projection, and what follows."""
 
     feature: str
-    channels: int
+    project: keras.layers.Layer
+    fuse: keras.layers.Layer
 
 
 class Convolve(Protocol):
-    """A way to make a convolutional layer with ReLU: `convolution.separable` or `convolution.standard`."""
+    """A way to make a convolutional layer: `convolution.separable` or `convolution.standard`."""
 
     def __call__(
-        self, filters: int, size: int, norm: normalization.BatchNorm, *, name: str
+        self,
+        filters: int,
+        size: int,
+        norm: normalization.BatchNorm,
+        *,
+        activation: activations.Activation = ...,
+        name: str,
     ) -> keras.layers.Layer: ...
 
 
@@ -39,27 +46,21 @@ class Decoder(composite.Composite):
         feature: str,
         aspp: keras.layers.Layer,
         low_levels: Sequence[LowLevel],
-        fuse: Sequence[keras.layers.Layer],
-        norm: normalization.BatchNorm,
         *,
         name: str,
     ) -> None:
-        """Makes the projections.
+        """Joins the parts.
 
         Args:
           feature: the `Endpoints` field that goes through `aspp`.
           aspp: layer named 'aspp'.
-          low_levels: from low to high resolution.
-          fuse: one layer for each low level, made by `fusions`.
-          norm: makes normalization layers.
+          low_levels: from low to high resolution, made by `Fusing`.
           name: of the layer.
         """
         super().__init__(name=name)
-        self.aspp, self.fuse = aspp, list(fuse)
-        self.project = [
-            convolution.standard(level.channels, 1, norm, name=f'low_level_conv{number}')
-            for number, level in enumerate(low_levels, start=1)
-        ]
+        self.aspp = aspp
+        self.project = [level.project for level in low_levels]
+        self.fuse = [level.fuse for level in low_levels]
         self._feature, self._low_features = feature, [level.feature for level in low_levels]
 
     def call(self, endpoints: Endpoints, pool_scale: float = 1.0) -> tf.Tensor:
@@ -71,13 +72,17 @@ class Decoder(composite.Composite):
         return x
 
 
-def fusions(
-    number: int, channels: int, convolve: Convolve, norm: normalization.BatchNorm
-) -> list[keras.layers.Layer]:
-    """Makes `number` layers of one 5x5 convolution to `channels` each."""
-    return [
-        composite.Stack(
-            [convolve(channels, _FUSION_SIZE, norm, name='conv1_bn_act')], name=f'fusion_conv{index}'
-        )
-        for index in range(1, number + 1)
-    ]
+class Fusing(NamedTuple):
+    """How low-level features are joined: channels after each 5x5 convolution, and what that is made of."""
+
+    channels: int
+    convolve: Convolve
+    norm: normalization.BatchNorm
+    activation: activations.Activation = tf.nn.relu
+
+    def low_level(self, number: int, feature: str, channels: int) -> LowLevel:
+        """Makes the layers of the `number`-th feature (from 1), which is projected to `channels`."""
+        act = self.activation
+        project = convolution.standard(channels, 1, self.norm, activation=act, name=f'low_level_conv{number}')
+        fuse = self.convolve(self.channels, _FUSION_SIZE, self.norm, activation=act, name='conv1_bn_act')
+        return LowLevel(feature, project, composite.Stack([fuse], name=f'fusion_conv{number}'))

@@ -143,5 +143,10 @@ class ModelOptions(textproto.Message):
     @property
     def is_semantic_only(self) -> bool:
         """Whether there is a network, and it labels classes only."""
+        return self.has_pixel_heads and not self.has_instances
+
+    @property
+    def has_pixel_heads(self) -> bool:
+        """Whether there is a network, and it is no mask transformer: its heads are `tensors.Heads`."""
         networks = (self.panoptic_deeplab, self.deeplab_v3, self.deeplab_v3_plus)
-        return any(network is not None for network in networks) and not self.has_instances
+        return any(network is not None for network in networks)

@@ -20,6 +20,30 @@ class Composite(keras.layers.Layer):
         """Has no variables of its own."""
 
 
+class Numbered(Composite):
+    """Layers named 0, 1, … below one name, each of which is called by its index."""
+
+    def __init__(self, layers: Sequence[keras.layers.Layer], *, name: str) -> None:
+        super().__init__(name=name)
+        self.layers = list(layers)
+
+    def call(self, *inputs: tf.Tensor, index: int) -> Any:
+        """Applies one layer."""
+        return self.layers[index](*inputs)
+
+
+class Nested(Composite):
+    """One layer below one more name, of any number of inputs."""
+
+    def __init__(self, layer: keras.layers.Layer, *, name: str) -> None:
+        super().__init__(name=name)
+        self.layer = layer
+
+    def call(self, *inputs: tf.Tensor) -> Any:
+        """Applies the layer."""
+        return self.layer(*inputs)
+
+
 class Stack(Composite):
     """Layers one after another, each of which may be computed again in the backward pass."""
 

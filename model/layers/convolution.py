@@ -137,19 +137,33 @@ class Unit(composite.Composite):
         return taps > pixels
 
 
-def separable(filters: int, size: int, norm: normalization.BatchNorm, *, name: str) -> composite.Stack:
-    """Makes a depthwise unit followed by a pointwise unit, each with ReLU.
+def separable(
+    filters: int,
+    size: int,
+    norm: normalization.BatchNorm,
+    *,
+    activation: activations.Activation = tf.nn.relu,
+    name: str,
+) -> composite.Stack:
+    """Makes a depthwise unit followed by a pointwise unit, each with the activation.
 
     Source: Cheng et al., Panoptic-DeepLab (CVPR 2020), section 3.1.
     """
-    depthwise = Unit(DepthwiseConvolution(Window(size)), norm, tf.nn.relu, name='depthwise')
-    pointwise = Unit(Convolution(filters), norm, tf.nn.relu, name='pointwise')
+    depthwise = Unit(DepthwiseConvolution(Window(size)), norm, activation, name='depthwise')
+    pointwise = Unit(Convolution(filters), norm, activation, name='pointwise')
     return composite.Stack([depthwise, pointwise], name=name)
 
 
-def standard(filters: int, size: int, norm: normalization.BatchNorm, *, name: str) -> Unit:
-    """Makes a unit of a full convolution with ReLU."""
-    return Unit(Convolution(filters, Window(size)), norm, tf.nn.relu, name=name)
+def standard(
+    filters: int,
+    size: int,
+    norm: normalization.BatchNorm,
+    *,
+    activation: activations.Activation = tf.nn.relu,
+    name: str,
+) -> Unit:
+    """Makes a unit of a full convolution with the activation."""
+    return Unit(Convolution(filters, Window(size)), norm, activation, name=name)
 
 
 def _padding(window: Window) -> str | list[list[int]]:

@@ -8,6 +8,8 @@ from typing import Any, Self
 import keras
 import tensorflow as tf
 
+_LAYER_NORM_EPSILON = 1e-6
+
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):
     """Normalizes channels of [batch, height, width, channels] float32 over all other axes.
@@ -106,13 +108,13 @@ class BatchNorm:
       momentum: share of the old moving statistics that a training step keeps.
       epsilon: added to variances.
       is_synchronized: statistics are those of the batches of all replicas.
-      gamma: initial scale, 'ones' or 'zeros'.
+      gamma: initial scale, 'ones' or 'zeros', or what makes it.
     """
 
     momentum: float = 0.99
     epsilon: float = 1e-3
     is_synchronized: bool = False
-    gamma: str = 'ones'
+    gamma: str | keras.Initializer = 'ones'
 
     def __call__(self, name: str = 'batch_norm') -> FusedBatchNormalization:
         """Makes a layer."""
@@ -135,3 +137,8 @@ class BatchNorm:
         Source: Goyal et al., Accurate, Large Minibatch SGD (2017), section 5.1.
         """
         return dataclasses.replace(self, gamma='zeros')
+
+
+def layer_norm(name: str) -> keras.layers.LayerNormalization:
+    """Makes a normalization of each pixel over channels. Source: Ba et al., Layer Normalization (2016)."""
+    return keras.layers.LayerNormalization(epsilon=_LAYER_NORM_EPSILON, name=name)

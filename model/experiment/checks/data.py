@@ -22,7 +22,7 @@ def check_eval_crop(experiment: schema.Experiment, height: int, width: int) -> N
     if is_resized or len(options.crop_size) != 2:
         return
     if height > options.crop_size[0] or width > options.crop_size[1]:
-        stride = experiment.model_options.backbone.output_stride
+        stride = network.stride(experiment.model_options)
         fitting = wording.listed([_crop_at_least(side, stride) for side in (height, width)])
         raise errors.InputError(
             f'eval_dataset_options.crop_size is {wording.size(options.crop_size)}, smaller than an image of '
@@ -54,6 +54,9 @@ def _outputs(model: schema.ModelOptions) -> Iterator[tuple[str, int]]:
     if model.panoptic_deeplab:
         channels = model.panoptic_deeplab.semantic_head.output_channels
         yield 'model_options.panoptic_deeplab.semantic_head.output_channels', channels
+    if model.max_deeplab:
+        channels = model.max_deeplab.auxiliary_semantic_head.output_channels
+        yield 'model_options.max_deeplab.auxiliary_semantic_head.output_channels', channels
     if model.deeplab_v3:
         yield 'model_options.deeplab_v3.num_classes', model.deeplab_v3.num_classes
     if model.deeplab_v3_plus:
@@ -61,7 +64,7 @@ def _outputs(model: schema.ModelOptions) -> Iterator[tuple[str, int]]:
 
 
 def _crops(experiment: schema.Experiment) -> Iterator[str]:
-    stride = experiment.model_options.backbone.output_stride
+    stride = network.stride(experiment.model_options)
     for section, options in _both(experiment):
         crop = options.crop_size
         if not crop:

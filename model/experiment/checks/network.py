@@ -8,6 +8,7 @@ from panpipe.model.experiment.checks import wording
 
 STRIDES = (8, 16, 32)
 
+_MASKS_STRIDE = 32
 _CONVOLUTIONS = ('depthwise_separable_conv', 'standard_conv')
 # Rates that keep the window of ASPP the same part of the image (Chen et al., DeepLabv3, section 4.1).
 _ATROUS_RATES = {8: (12, 24, 36), 16: (6, 12, 18), 32: (3, 6, 9)}
@@ -28,6 +29,11 @@ def _architecture(experiment: schema.Experiment) -> Iterator[str]:
         yield f'model_options.backbone.drop_path_keep_prob is {keep:g}; it must be in (0, 1]'
 
 
+def stride(model: schema.ModelOptions) -> int:
+    """Returns the encoder's output stride, which is not a matter of choice for mask transformers."""
+    return _MASKS_STRIDE if model.has_masks else model.backbone.output_stride
+
+
 def _decoder(experiment: schema.Experiment) -> Iterator[str]:
     for path, decoder in _decoders(experiment.model_options):
         yield from wording.choice(f'{path}.decoder_conv_type', decoder.decoder_conv_type, _CONVOLUTIONS)
@@ -46,16 +52,17 @@ def _heads(experiment: schema.Experiment) -> Iterator[str]:
     if panoptic is None:
         return
     path = 'model_options.panoptic_deeplab'
-    yield from _head(f'{path}.semantic_head', panoptic.semantic_head, None, 'the number of classes')
+    yield from head(f'{path}.semantic_head', panoptic.semantic_head, None, 'the number of classes')
     if panoptic.instance.enable:
         remedy = ', or set instance.enable to false'
-        yield from _head(f'{path}.instance.center_head', panoptic.instance.center_head, 1, f'1{remedy}')
-        yield from _head(
+        yield from head(f'{path}.instance.center_head', panoptic.instance.center_head, 1, f'1{remedy}')
+        yield from head(
             f'{path}.instance.regression_head', panoptic.instance.regression_head, 2, f'2{remedy}'
         )
 
 
-def _head(path: str, head: schema.HeadOptions, channels: int | None, cure: str) -> Iterator[str]:
+def head(path: str, head: schema.HeadOptions, channels: int | None, cure: str) -> Iterator[str]:
+    """Finds what is wrong with a head that has `channels` outputs, or any number of them if None."""
     if head.output_channels < 1 or channels not in (None, head.output_channels):
         yield f'{path}.output_channels is {head.output_channels}; set it to {cure}'
     if head.head_channels < 1:
@@ -81,6 +88,8 @@ def _low_levels(experiment: schema.Experiment) -> Iterator[str]:
 
 
 def _advise_rates(experiment: schema.Experiment) -> Iterator[str]:
+    if experiment.model_options.has_masks:
+        return  # trained with the rates of stride 16
     stride = experiment.model_options.backbone.output_stride
     for path, decoder in _decoders(experiment.model_options):
         best = _ATROUS_RATES.get(stride, decoder.atrous_rates)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from panpipe.model import errors
 from panpipe.model.experiment import schema, textproto
-from panpipe.model.experiment.checks import data, network, ranges, training
+from panpipe.model.experiment.checks import data, masks, network, ranges, training
 
 
 def check(experiment: schema.Experiment) -> None:
@@ -40,5 +40,5 @@ def _not_finite(message: textproto.Message, prefix: str) -> Iterator[str]:
                 yield f'{prefix}{field.name} is {item}; give a finite number'
 
 
-_RULES = (_finite, *ranges.RULES, *network.RULES, *data.RULES, *training.RULES)
-_ADVICE = (*network.ADVICE, *training.ADVICE)
+_RULES = (_finite, *ranges.RULES, *network.RULES, *masks.RULES, *data.RULES, *training.RULES)
+_ADVICE = (*network.ADVICE, *masks.ADVICE, *training.ADVICE)
