@@ -14,6 +14,7 @@ setuptools.setup(
     package_dir={f'panpipe.{room}': room for room in ROOMS},
     package_data={
         'panpipe.model': ['categories/*.json', 'configs/**/*.textproto'],
+        'panpipe.components': ['*.toml'],
         'panpipe.custom_ops': ['cc/*', 'cc/cuda/*', '*.so'],
         'panpipe.pipelines': ['reporting/templates/*', 'scoring/official/*'],
     },

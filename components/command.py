@@ -80,18 +80,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def call(*arguments: str) -> None:
-    """Runs a job as a step of a pipeline: ends the process with the job's exit status unless that is 0."""
-    finish(arguments[0], main(arguments))
-
-
-def finish(job: str, status: int) -> None:
-    """Ends the process, with a line for the log, unless the status is 0."""
-    if status:
-        print(f'panpipe {job}: exit status {status}', file=sys.stderr)
-        sys.exit(status)
-
-
 def _suggestion(name: str) -> str:
     close = difflib.get_close_matches(name, JOBS, n=1)
     return f'did you mean {close[0]!r}?' if close else f'it is one of {", ".join(JOBS)}'

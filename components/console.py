@@ -17,9 +17,8 @@ from panpipe.model.jobs import quiet
 _COLOR = re.compile(r'\x1b\[\d+m')
 _START = re.compile(r"Executing task '([\w-]+)'")
 _END = re.compile(r"Task '([\w-]+)' finished with status (\w+)")
-_ERROR = re.compile(r'panpipe \w+: error: (.+)')
+_ERROR = re.compile(r'panpipe \w+: error: (.+?)(?: \(exit status (\d+)\))?$')
 _EXCEPTION = re.compile(r'\s*((?:\w+\.)*\w*(?:Error|Exception|Exit|Interrupt)\b.*)')
-_STATUS = re.compile(r'panpipe \w+: exit status (\d+)')
 _INDENT = '    '  # kfp's, before each line of a step
 
 
@@ -30,18 +29,22 @@ class Step:
     Attributes:
       name: task name in the pipeline.
       log: file with all that the step printed.
+      started: seconds since 1970.
       seconds: wall-clock time.
       succeeded: False while it runs and after a failure.
       error: the job's last error line, or the exception that ended it, or ''.
       is_mistake: the error is a user's mistake.
+      is_kept: an earlier run finished it.
     """
 
     name: str
     log: pathlib.Path
+    started: float = 0.0
     seconds: float = 0.0
     succeeded: bool = False
     error: str = ''
     is_mistake: bool = False
+    is_kept: bool = False
 
 
 class Console(io.TextIOBase):
@@ -82,7 +85,8 @@ class Console(io.TextIOBase):
 
     def _start(self, name: str) -> None:
         self._is_running, self._started = True, time.monotonic()
-        self.steps.append(Step(name, self._logs / f'{name}.log'))
+        self.steps.append(Step(name, self._logs / f'{name}.log', time.time()))
+        self.steps[-1].log.unlink(missing_ok=True)
         self._show(f'[{len(self.steps)}/{self._total}] {name}')
 
     def _end(self, succeeded: bool) -> None:
@@ -95,9 +99,7 @@ class Console(io.TextIOBase):
         with step.log.open('a') as log:
             log.write(line + '\n')
         if error := _ERROR.match(line):
-            step.error = error[1]
-        elif status := _STATUS.match(line):
-            step.is_mistake = status[1] == '2'
+            step.error, step.is_mistake = error[1], error[2] == '2'
         elif self._is_in_json:
             self._is_in_json = line != '}'
         elif line.endswith('Got executor_input:'):

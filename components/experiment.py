@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the steps keep an experiment: one configuration and one run inside the model artifact."""
 
-import functools
 import importlib.resources
 import os
 import pathlib
 from collections.abc import Sequence
 
-from panpipe.components import command
 from panpipe.model import config, datasets, errors
-from panpipe.model.jobs import command_line
+from panpipe.model.storage import addresses, files
 
 _RUN = 'run'
 
@@ -47,12 +45,12 @@ def read_text(name: str) -> str:
 
 def path(model: str) -> str:
     """Names the completed configuration inside a model artifact."""
-    return os.path.join(model, 'experiment.textproto')
+    return addresses.join(model, 'experiment.textproto')
 
 
 def run_dir(model: str) -> str:
     """Names the folder of checkpoints and summaries inside a model artifact."""
-    return os.path.join(model, _RUN)
+    return addresses.join(model, _RUN)
 
 
 def patterns(dataset: str, records: str, train_split: str, val_split: str) -> list[str]:
@@ -80,16 +78,16 @@ def read(text: str, overrides: Sequence[str], name: str) -> config.Experiment:
     return experiment
 
 
-def prepare(text: str, overrides: Sequence[str], model: str) -> str:
-    """Completes a configuration, writes it into the model artifact and returns the file's path.
+def complete(text: str, overrides: Sequence[str]) -> str:
+    """Returns the text of a configuration that names its records and its run.
 
-    Ends the process with status 2 and one line on standard error where the configuration is wrong.
+    Raises:
+      errors.InputError: the configuration is wrong.
     """
-    command.finish('train', command_line.run('train', functools.partial(_write, text, overrides, model)))
+    return config.dumps(read(text, overrides, 'the configuration'))
+
+
+def save(text: str, model: str) -> str:
+    """Writes a completed configuration into the folder of a model; returns the file's path."""
+    files.write_whole(path(model), text.encode())
     return path(model)
-
-
-def _write(text: str, overrides: Sequence[str], model: str) -> None:
-    experiment = read(text, overrides, 'the configuration')
-    os.makedirs(model, exist_ok=True)
-    pathlib.Path(path(model)).write_text(config.dumps(experiment))

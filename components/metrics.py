@@ -5,9 +5,10 @@ import json
 import pathlib
 from typing import Any
 
-from panpipe.model import datasets
+from panpipe.model import datasets, errors
 
 _GROUPS = ('all', 'things', 'stuff')
+_GAP = '&emsp;'  # Kubeflow's user interface draws no space between columns
 _OTHERS = {'miou': 'mIoU', 'ap': 'AP', 'ap50': 'AP 50'}
 
 
@@ -25,14 +26,37 @@ def official(path: str) -> dict[str, float]:
     return {name: float(value) for name, value in figures.items() if value is not None}
 
 
+def accepted(path: str, min_pq: float) -> dict[str, float]:
+    """Returns the panoptic quality of a score file, if it is high enough.
+
+    Args:
+      path: of the score job's file.
+      min_pq: lowest panoptic quality to accept, per cent; 0 accepts whatever there is.
+
+    Raises:
+      errors.JobError: it is lower, or there is none.
+    """
+    figures = official(path)
+    if not min_pq:
+        return {name: figures[name] for name in ('pq',) if name in figures}
+    if 'pq' not in figures:
+        raise errors.JobError(f'min_pq is {min_pq:g}, but the score holds no PQ; set min_pq=0 to accept it')
+    if figures['pq'] < min_pq:
+        raise errors.JobError(
+            f'PQ {figures["pq"]:.2f} is below min_pq {min_pq:g}: the exported model is not accepted'
+        )
+    return {'pq': figures['pq'], 'min_pq': min_pq}
+
+
 def markdown(path: str) -> str:
     """Writes the score job's file as a Markdown table, one row for all, things and stuff."""
     figures = official(path)
-    lines = ['| | PQ | SQ | RQ |', '|---|---|---|---|']
+    lines = ['| | PQ | SQ | RQ |', '|---|---:|---:|---:|']
     for group in _GROUPS:
         suffix = '' if group == 'all' else f'_{group}'
         values = [figures.get(f'{measure}{suffix}') for measure in ('pq', 'sq', 'rq')]
-        lines.append(f'| {group} | ' + ' | '.join('–' if v is None else f'{v:.1f}' for v in values) + ' |')
+        cells = [group, *('–' if value is None else f'{value:.1f}' for value in values)]
+        lines.append('| ' + ' | '.join(cell + _GAP for cell in cells) + ' |')
     lines += [f'\n{name} {figures[key]:.1f}' for key, name in _OTHERS.items() if key in figures]
     return '\n'.join(lines) + '\n'
 

@@ -1,12 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The steps of the pipeline: each hands one job its artifacts' folders.
+"""The steps of the pipeline: each hands one job the folders of its artifacts.
 
 The body of a step travels as text into a container, so it imports what it needs. A job's exit status becomes
-the step's. What is worth testing alone is in the jobs and in `experiment` and `metrics`.
+the step's. What is worth testing alone is in the jobs and in this folder's other modules.
+
+No step sets the URI of an artifact: Kubeflow's launcher takes those under the run's own root only. Raw data
+travels as its address, `raw_data`; the artifact `raw` holds toy data, or the address as text.
 """
 
 from kfp import dsl
-from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Markdown, Metrics, Model, Output
+from kfp.dsl import (
+    HTML,
+    Artifact,
+    ClassificationMetrics,
+    Dataset,
+    Input,
+    Markdown,
+    Metrics,
+    Model,
+    Output,
+    PipelineTaskFinalStatus,
+)
 
 IMAGE = 'panpipe:0.1.0'
 
@@ -14,15 +28,31 @@ _step = dsl.component(base_image=IMAGE, packages_to_install=[], install_kfp_pack
 
 
 @_step
-def source(dataset: str, raw_data: str, images: int, height: int, width: int, raw: Output[Dataset]):  # type: ignore[no-untyped-def]
-    """Points to the raw data set, or writes a toy one where `raw_data` is empty."""
-    from panpipe.components import command
+def source(raw_data: str, images: int, height: int, width: int, work: str) -> str:
+    """Looks at the raw data: returns a digest of its listing, on which the cached steps depend."""
+    from panpipe.components import listing
+    from panpipe.components.attempt import Attempt
+
+    with Attempt('source', work) as step:
+        found = step.perform('workflow', listing.digest, raw_data)
+    return f'{found} {images} {height} {width}' if not raw_data else found
+
+
+@_step
+def toy(  # type: ignore[no-untyped-def]
+    dataset: str, raw_data: str, images: int, height: int, width: int, work: str, raw: Output[Dataset]
+):
+    """Writes a toy data set, or, where `raw_data` is given, that address as text."""
+    from panpipe.components.attempt import Attempt
 
     if raw_data:
-        raw.uri = raw_data
+        raw.metadata['address'] = raw_data
+        with open(raw.path, 'w') as file:
+            file.write(raw_data)
         return
     size = [f'--images={images}', f'--height={height}', f'--width={width}']
-    command.call('toy', '--dataset', dataset, '--output', raw.path, *size)
+    with Attempt('toy', work) as step:
+        step.call('toy', '--dataset', dataset, '--output', raw.path, *size)
 
 
 @_step
@@ -30,27 +60,42 @@ def convert(  # type: ignore[no-untyped-def]
     dataset: str,
     train_split: str,
     val_split: str,
+    raw_data: str,
+    data: str,
+    work: str,
     raw: Input[Dataset],
     records: Output[Dataset],
     samples: Output[HTML],
 ):
     """Turns the raw data set into TFRecords, and draws the first of them."""
-    from panpipe.components import command
+    from panpipe.components import places
+    from panpipe.components.attempt import Attempt
 
     splits = ','.join(dict.fromkeys([train_split, val_split]))
-    paths = ['--input', raw.path, '--output', records.path]
-    command.call('convert', '--dataset', dataset, '--splits', splits, *paths)
-    pattern = f'{records.path}/{train_split}-*.tfrecord'
-    command.call('show', pattern, '--dataset', dataset, '--page', '4', '--output', samples.path)
+    with Attempt('convert', work) as step:
+        place = places.claim(
+            records, work, 'records', dataset=dataset, splits=splits, raw_data=raw_data, data=data
+        )
+        paths = ['--input', raw_data or raw.path, '--output', place.folder]
+        step.fill(
+            place, 'convert', '--dataset', dataset, '--splits', splits, *paths, small=('manifest.json',)
+        )
+        pattern = f'{place.folder}/{train_split}-*.tfrecord'
+        page = ['--page', '4', '--title', f'{dataset}, {train_split}', '--output', samples.path]
+        step.call('show', pattern, '--dataset', dataset, *page)
 
 
 @_step
-def statistics(dataset: str, train_split: str, records: Input[Dataset], statistics: Output[Artifact]):  # type: ignore[no-untyped-def]
+def statistics(  # type: ignore[no-untyped-def]
+    dataset: str, train_split: str, work: str, records: Input[Dataset], statistics: Output[Artifact]
+):
     """Describes the training records."""
-    from panpipe.components import command
+    from panpipe.components import places
+    from panpipe.components.attempt import Attempt
 
-    pattern = f'{records.path}/{train_split}-*.tfrecord'
-    command.call('statistics', '--dataset', dataset, '--input', pattern, '--output', statistics.path)
+    pattern = f'{places.follow(records)}/{train_split}-*.tfrecord'
+    with Attempt('statistics', work) as step:
+        step.call('statistics', '--dataset', dataset, '--input', pattern, '--output', statistics.path)
 
 
 @_step
@@ -61,94 +106,129 @@ def train(  # type: ignore[no-untyped-def]
     mode: str,
     train_split: str,
     val_split: str,
+    work: str,
     records: Input[Dataset],
     model: Output[Model],
 ):
-    """Trains a network, with evaluations in between where `mode` says so."""
-    from panpipe.components import command, experiment
+    """Trains a network, with evaluations in between where `mode` says so; goes on where an attempt ended."""
+    from panpipe.components import experiment, places
+    from panpipe.components.attempt import Attempt
 
-    patterns = experiment.patterns(dataset, records.path, train_split, val_split)
-    path = experiment.prepare(config, [*patterns, *overrides], model.path)
-    command.call('train', '--config', path, '--model_dir', model.path, '--mode', mode)
+    with Attempt('train', work) as step:
+        patterns = experiment.patterns(dataset, places.follow(records), train_split, val_split)
+        text = step.perform('train', experiment.complete, config, [*patterns, *overrides])
+        place = places.claim(model, work, 'model', config=text, mode=mode)
+        path = experiment.save(text, place.folder)
+        step.fill(place, 'train', '--config', path, '--model_dir', place.folder, '--mode', mode)
 
 
 @_step
 def evaluate(  # type: ignore[no-untyped-def]
     dataset: str,
+    work: str,
     model: Input[Model],
     records: Input[Dataset],
     evaluation: Output[Artifact],
-    metrics: Output[Metrics],
+    evaluate_metrics: Output[Metrics],
     confusion: Output[ClassificationMetrics],
     pictures: Output[HTML],
 ):
     """Evaluates the newest checkpoint with our own metrics, in memory, and draws the first samples."""
-    from panpipe.components import command, experiment, pages
-    from panpipe.components import metrics as figures
+    from panpipe.components import experiment, metrics, pages, places
+    from panpipe.components.attempt import Attempt
 
-    settings = ['--config', experiment.path(model.path), '--mode', 'eval']
-    checkpoint = f'model_options.initial_checkpoint={experiment.run_dir(model.path)}'
-    command.call('train', *settings, '--model_dir', evaluation.path, '--set', checkpoint)
-    run_dir = experiment.run_dir(evaluation.path)
-    for name, value in figures.evaluation(run_dir).items():
-        metrics.log_metric(name, value)
-    confusion.log_confusion_matrix(*figures.confusion(run_dir, dataset))
-    with open(pictures.path, 'w') as file:
-        file.write(pages.evaluation(run_dir, f'{dataset}: what the network says'))
+    trained = places.follow(model)
+    settings = ['--config', experiment.path(trained), '--mode', 'eval']
+    checkpoint = f'model_options.initial_checkpoint={experiment.run_dir(trained)}'
+    with Attempt('evaluate', work) as step:
+        step.call('train', *settings, '--model_dir', evaluation.path, '--set', checkpoint)
+        run_dir = experiment.run_dir(evaluation.path)
+        for name, value in metrics.evaluation(run_dir).items():
+            evaluate_metrics.log_metric(name, value)
+        confusion.log_confusion_matrix(*metrics.confusion(run_dir, dataset))
+        with open(pictures.path, 'w') as file:
+            file.write(pages.evaluation(run_dir, f'{dataset}: what the network says'))
 
 
 @_step
-def export(model: Input[Model], exported: Output[Model]):  # type: ignore[no-untyped-def]
+def export(work: str, model: Input[Model], exported: Output[Model]):  # type: ignore[no-untyped-def]
     """Turns the newest checkpoint into a SavedModel."""
-    from panpipe.components import command, experiment
+    from panpipe.components import experiment, places
+    from panpipe.components.attempt import Attempt
 
-    settings = ['--config', experiment.path(model.path)]
-    checkpoint = ['--checkpoint', experiment.run_dir(model.path)]
-    command.call('export', *settings, *checkpoint, '--output', exported.path)
+    trained = places.follow(model)
+    place = places.claim(exported, work, 'export', model=trained)
+    settings = ['--config', experiment.path(trained)]
+    checkpoint = ['--checkpoint', experiment.run_dir(trained)]
+    with Attempt('export', work) as step:
+        step.fill(place, 'export', *settings, *checkpoint, '--output', place.folder)
 
 
 @_step
 def predict(  # type: ignore[no-untyped-def]
     val_split: str,
+    work: str,
     exported: Input[Model],
     records: Input[Dataset],
     predictions: Output[Dataset],
 ):
     """Writes the files that official evaluators take."""
-    from panpipe.components import command
+    from panpipe.components import places
+    from panpipe.components.attempt import Attempt
 
-    paths = ['--input', f'{records.path}/{val_split}-*.tfrecord', '--output', predictions.path]
-    command.call('predict', '--saved_model', exported.path, *paths)
+    model, pattern = places.follow(exported), f'{places.follow(records)}/{val_split}-*.tfrecord'
+    place = places.claim(predictions, work, 'predictions', model=model, records=pattern)
+    with Attempt('predict', work) as step:
+        step.fill(place, 'predict', '--saved_model', model, '--input', pattern, '--output', place.folder)
 
 
 @_step
 def score(  # type: ignore[no-untyped-def]
     dataset: str,
     val_split: str,
+    raw_data: str,
+    data: str,
+    work: str,
     predictions: Input[Dataset],
     raw: Input[Dataset],
     score: Output[Artifact],
-    metrics: Output[Metrics],
+    score_metrics: Output[Metrics],
     summary: Output[Markdown],
 ):
     """Runs the official evaluators."""
-    from panpipe.components import command
-    from panpipe.components import metrics as figures
+    from panpipe.components import metrics, places
+    from panpipe.components.attempt import Attempt
     from panpipe.model import datasets
 
-    paths = ['--predictions', predictions.path, '--ground_truth', raw.path, '--output', score.path]
+    paths = ['--predictions', places.follow(predictions), '--ground_truth', raw_data or raw.path]
     form = 'cityscapes' if datasets.find(dataset).layout == 'cityscapes' else 'coco'
-    command.call('score', '--format', form, '--split', val_split, *paths)
-    with open(summary.path, 'w') as file:
-        file.write(figures.markdown(score.path))
-    for name, value in figures.official(score.path).items():
-        metrics.log_metric(name, value)
+    with Attempt('score', work) as step:
+        step.call('score', '--format', form, '--split', val_split, *paths, '--output', score.path)
+        step.figures = metrics.official(score.path)
+        with open(summary.path, 'w') as file:
+            file.write(metrics.markdown(score.path))
+        for name, value in step.figures.items():
+            score_metrics.log_metric(name, value)
+
+
+@_step
+def accept(min_pq: float, work: str, score: Input[Artifact], exported: Input[Model], accepted: Output[Model]):  # type: ignore[no-untyped-def]
+    """Marks the exported model as accepted, or ends the run where its panoptic quality is too low."""
+    from panpipe.components import metrics, places
+    from panpipe.components.attempt import Attempt
+
+    with Attempt('accept', work) as step:
+        step.figures = step.perform('workflow', metrics.accepted, score.path, min_pq)
+        places.refer(accepted, exported, step.figures)
 
 
 @_step
 def report(  # type: ignore[no-untyped-def]
     dataset: str,
     val_split: str,
+    raw_data: str,
+    data: str,
+    work: str,
     raw: Input[Dataset],
     predictions: Input[Dataset],
     score: Input[Artifact],
@@ -158,17 +238,23 @@ def report(  # type: ignore[no-untyped-def]
     page: Output[HTML],
 ):
     """Makes one page of numbers, curves and pictures."""
-    from panpipe.components import command, experiment
+    from panpipe.components import experiment, places
+    from panpipe.components.attempt import Attempt
 
-    settings = ['--config', experiment.path(model.path)]
-    truth = ['--dataset', dataset, '--ground_truth', raw.path, '--split', val_split]
-    results = ['--predictions', predictions.path, '--score', score.path]
-    origin = [
-        '--run_dir',
-        experiment.run_dir(model.path),
-        '--statistics',
-        f'{statistics.path}/statistics.json',
-        '--records',
-        records.path,
-    ]
-    command.call('report', *truth, *results, *origin, *settings, '--output', page.path)
+    trained = places.follow(model)
+    truth = ['--dataset', dataset, '--ground_truth', raw_data or raw.path, '--split', val_split]
+    results = ['--predictions', places.follow(predictions), '--score', score.path]
+    origin = ['--run_dir', experiment.run_dir(trained), '--config', experiment.path(trained)]
+    data_facts = ['--statistics', f'{statistics.path}/statistics.json', '--records', places.follow(records)]
+    with Attempt('report', work) as step:
+        step.call('report', *truth, *results, *origin, *data_facts, '--output', page.path)
+
+
+@_step
+def summary(work: str, status: PipelineTaskFinalStatus, summary: Output[Markdown]):  # type: ignore[no-untyped-def]
+    """Writes what each step of the run did, however the run ended."""
+    from panpipe.components import notes
+
+    found = notes.read(work) if work else []
+    with open(summary.path, 'w') as file:
+        file.write(notes.summary(found, status.state.lower(), status.error_message or ''))

@@ -16,6 +16,7 @@ import kfp_server_api  # type: ignore[import-untyped]
 import urllib3
 import yaml
 
+from panpipe.components import steps
 from panpipe.model import errors
 
 _READERS: Mapping[str, Callable[[str], Any]] = {
@@ -29,11 +30,19 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """States what a run is called and what its pipeline's parameters are."""
+    """States what a run is called, what its pipeline's parameters are, and how it runs.
+
+    Attributes:
+      experiment: that the run belongs to.
+      name: of the run; None makes one of the pipeline's name and the time.
+      parameters: of the pipeline.
+      service_account: of Kubernetes, whose rights the steps have; '' for the installation's default.
+    """
 
     experiment: str
     name: str | None
     parameters: Mapping[str, Any]
+    service_account: str = ''
 
 
 def pairs(option: str, entries: Sequence[str]) -> dict[str, str]:
@@ -71,6 +80,37 @@ def parameters(document: str, entries: Sequence[str]) -> dict[str, Any]:
     return values
 
 
+def pullable(document: str, image: str) -> str:
+    """Returns the pipeline with an image that the cluster's nodes can pull.
+
+    Args:
+      document: a compiled pipeline.
+      image: for every step; '' leaves those of the document.
+
+    Raises:
+      errors.InputError: it would be the name that the image has where it is built, which is in no registry.
+    """
+    spec, *platform = yaml.safe_load_all(document)
+    containers = [entry['container'] for entry in spec['deploymentSpec']['executors'].values()]
+    for container in containers if image else ():
+        container['image'] = image
+    if not image and any(container['image'] == steps.IMAGE for container in containers):
+        raise errors.InputError(
+            f'the steps would run in {steps.IMAGE}, which is in no registry; push it (manifests/README.md) '
+            'and give its name there: --image REGISTRY/panpipe:TAG'
+        )
+    return str(yaml.safe_dump_all([spec, *platform], sort_keys=False)) if image else document
+
+
+def uncached(document: str) -> str:
+    """Returns the pipeline with every step to run anew; kfp's own switch does not reach nested parts."""
+    spec, *platform = yaml.safe_load_all(document)
+    for part in (spec['root'], *spec['components'].values()):
+        for task in part.get('dag', {}).get('tasks', {}).values():
+            task['cachingOptions'] = {}
+    return str(yaml.safe_dump_all([spec, *platform], sort_keys=False))
+
+
 def submit(endpoint: str, document: str, run: Run) -> str:
     """Starts a run and returns the address of its page.
 
@@ -88,6 +128,7 @@ def submit(endpoint: str, document: str, run: Run) -> str:
                     arguments=dict(run.parameters),
                     run_name=run.name,
                     experiment_name=run.experiment,
+                    service_account=run.service_account or None,
                 )
         except kfp_server_api.ApiException as error:
             raise errors.InputError(

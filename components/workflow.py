@@ -5,17 +5,29 @@ import argparse
 import functools
 import pathlib
 import sys
+import time
 from collections.abc import Sequence
 
-from panpipe.components import console, experiment, local, metrics, pipeline, submission
+from panpipe.components import (
+    cluster_options,
+    compilation,
+    console,
+    experiment,
+    finished,
+    listing,
+    local,
+    metrics,
+    submission,
+)
 from panpipe.model import errors
 from panpipe.model.jobs import command_line, outputs
+from panpipe.model.storage import addresses
 
 _EXAMPLES = (
-    'panpipe workflow compile --output build/pipeline.yaml --accelerator nvidia.com/gpu=1',
+    'panpipe workflow compile --output build/gpu.yaml --image REGISTRY/panpipe:0.1.0 --profile gpu',
     'panpipe workflow run --dataset cityscapes_panoptic --config FILE.textproto --output build/demo',
     'panpipe workflow run --dataset coco_panoptic --raw_data DIR --config FILE.textproto --output build/coco',
-    'panpipe workflow submit --endpoint http://localhost:8080 --config FILE.textproto raw_data=gs://BUCKET/DIR',
+    'panpipe workflow submit --endpoint URL --image REGISTRY/panpipe:0.1.0 --config FILE raw_data=/data',
 )
 
 _CONFIG_HELP = 'a .textproto file, or the name of a shipped one; for toy data there is a default'
@@ -38,12 +50,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_compile(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--output', default='manifests/pipeline.yaml', help='file to write (%(default)s)')
-    parser.add_argument('--image', default=pipeline.Cluster.image, help='container image (%(default)s)')
-    parser.add_argument('--accelerator', default='', metavar='RESOURCE=N', help='for train and predict')
-    parser.add_argument('--node_selector', action='append', default=[], metavar='LABEL=VALUE')
-    parser.add_argument(
-        '--volume', action='append', default=[], metavar='CLAIM=FOLDER', help='for every step'
-    )
+    cluster_options.add(parser)
     parser.set_defaults(body=_compile)
 
 
@@ -52,6 +59,13 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--config', default='', help=_CONFIG_HELP)
     parser.add_argument('--output', required=True, type=pathlib.Path, help='folder for all results')
     parser.add_argument('--raw_data', default='', help='raw data set; without it a toy one is made')
+    parser.add_argument(
+        '--work', default='', help='folder for what is large, as on a cluster (default: OUTPUT)'
+    )
+    parser.add_argument(
+        '--min_pq', type=float, default=0.0, help='end the run below this PQ (%(default)s: off)'
+    )
+    parser.add_argument('--no_cache', action='store_true', help='run every step, finished or not')
     parser.add_argument('--set', action='append', default=[], metavar='FIELD=VALUE', help='as panpipe train')
     parser.add_argument('--mode', choices=('train', 'train_and_eval'), default='train')
     parser.add_argument('--train_split', default='train')
@@ -69,38 +83,37 @@ def _add_submit(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--experiment', default='panpipe', help='experiment to put the run in (%(default)s)')
     parser.add_argument('--run_name', default=None, help='default: made of name and time')
+    parser.add_argument('--no_cache', action='store_true', help='run every step, cached or not')
+    parser.add_argument('--service_account', default='', help='of Kubernetes, for every step')
+    cluster_options.add(parser)
     parser.add_argument('parameters', nargs='*', metavar='NAME=VALUE', help='pipeline parameters')
     parser.set_defaults(body=_submit)
 
 
 def _compile(arguments: argparse.Namespace) -> None:
     outputs.check_file('--output', arguments.output)
-    name, separator, number = arguments.accelerator.partition('=')
-    if arguments.accelerator and not (name and separator and number.isdecimal() and int(number)):
-        raise errors.InputError(
-            f'--accelerator {arguments.accelerator}: write RESOURCE=N, N a number of 1 or more'
-        )
-    cluster = pipeline.Cluster(
-        image=arguments.image,
-        accelerator=name,
-        accelerators=int(number or 1),
-        node_selector=submission.pairs('--node_selector', arguments.node_selector),
-        volumes=submission.pairs('--volume', arguments.volume),
-    )
-    outputs.write_whole(arguments.output, pipeline.compiled(cluster).encode())
+    document = compilation.compiled(cluster_options.read(arguments))
+    outputs.write_whole(arguments.output, document.encode())
     print(f'wrote {arguments.output}')
 
 
 def _run(arguments: argparse.Namespace) -> None:
     outputs.check_folder('--output', arguments.output)
     text = _config(arguments.config, arguments.dataset, arguments.raw_data)
-    names = ('dataset', 'mode', 'train_split', 'val_split', 'toy_images', 'toy_height', 'toy_width')
-    parameters = {name: getattr(arguments, name) for name in names}
+    names = ('dataset', 'mode', 'min_pq', 'train_split', 'val_split')
+    parameters = {
+        name: getattr(arguments, name) for name in (*names, 'toy_images', 'toy_height', 'toy_width')
+    }
     parameters |= {'config': text, 'overrides': arguments.set}
     patterns = experiment.patterns(arguments.dataset, 'records', arguments.train_split, arguments.val_split)
     experiment.read(text, [*patterns, *arguments.set], arguments.config or '--config')  # before any work
     parameters['raw_data'] = _absolute(arguments.raw_data)
-    steps = local.run(pipeline.compiled(pipeline.Cluster()), parameters, arguments.output)
+    parameters['work'] = arguments.work if addresses.is_remote(arguments.work) else _whole(arguments.work)
+    facts = {'data': listing.digest(parameters['raw_data']), 'code': finished.code()}
+    if arguments.no_cache:
+        facts['time'] = str(time.time())
+    document = compilation.compiled(compilation.Cluster(has_summary=False))
+    steps = local.run(document, parameters, arguments.output, facts)
     _summarize(steps, arguments.output)
 
 
@@ -111,29 +124,42 @@ def _config(name: str, dataset: str, raw_data: str) -> str:
 
 
 def _absolute(raw_data: str) -> str:
-    if not raw_data or '://' in raw_data:
+    if not raw_data or addresses.is_remote(raw_data):
         return raw_data
     if not pathlib.Path(raw_data).is_dir():
         raise errors.InputError(f'--raw_data {raw_data} is no folder; give the root of the raw data set')
-    return str(pathlib.Path(raw_data).absolute())
+    return _whole(raw_data)
+
+
+def _whole(path: str) -> str:
+    return str(pathlib.Path(path).absolute()) if path else ''
 
 
 def _summarize(steps: Sequence[console.Step], output: pathlib.Path) -> None:
-    print('\nstep           seconds')
+    made: dict[str, list[str]] = {}
+    for place, (name, _) in local.PLACES.items():
+        if (output / place).exists():
+            made.setdefault(name, []).append(place)
+    print(f'\nstep           seconds   in {output}')
     for step in steps:
-        print(f'{step.name:<12}{step.seconds:>10.1f}')
-    print(f'{"total":<12}{sum(step.seconds for step in steps):>10.1f}')
+        seconds = 'kept' if step.is_kept else f'{step.seconds:.1f}'
+        print(f'{step.name:<12}{seconds:>10}   {", ".join(made.get(step.name, []))}')
+    print(f'{"total":<12}{sum(step.seconds for step in steps):>10.1f}   summary.md, logs')
     print('\n' + metrics.table(str(output / 'score.json')))
     print(f'report: {output / "report.html"}')
 
 
 def _submit(arguments: argparse.Namespace) -> None:
     path = arguments.pipeline
-    document = experiment.read_text(path) if path else pipeline.compiled(pipeline.Cluster())
+    document = experiment.read_text(path) if path else compilation.compiled(cluster_options.read(arguments))
     values = submission.parameters(document, arguments.parameters)
     dataset = values.get('dataset', 'cityscapes_panoptic')
-    values['config'] = _config(arguments.config, dataset, values.get('raw_data', ''))
-    run = submission.Run(arguments.experiment, arguments.run_name, values)
+    # As a shell's "$(cat FILE)" gives it, so that both ways of starting a run share what is cached.
+    values['config'] = _config(arguments.config, dataset, values.get('raw_data', '')).rstrip('\n')
+    document = submission.pullable(document, arguments.image)
+    if arguments.no_cache:
+        document = submission.uncached(document)
+    run = submission.Run(arguments.experiment, arguments.run_name, values, arguments.service_account)
     print(submission.submit(arguments.endpoint, document, run))
 
 

@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         '--page', type=int, metavar='N', help='write an HTML page of the first N images instead of one .png'
     )
+    parser.add_argument('--title', help='of the page; by default it says of which input it is')
     parser.add_argument(
         '--dataset', help='name or .json description; records know theirs by the manifest.json beside them'
     )
@@ -72,7 +73,7 @@ def _run(arguments: argparse.Namespace) -> None:
     draw = _prediction if _is_prediction(arguments.input[0]) else _record
     drawn = draw(arguments)
     if drawn:
-        title = f'{len(drawn)} images of {" ".join(arguments.input)}'
+        title = arguments.title or f'{len(drawn)} images of {" ".join(arguments.input)}'
         content = _png(drawn[0]) if arguments.page is None else page.render(title, drawn).encode()
         outputs.write_whole(arguments.output, content)
         print(f'panpipe show: wrote {arguments.output}')

@@ -4,6 +4,7 @@ import json
 import pytest
 
 from panpipe.components import metrics
+from panpipe.model import errors
 
 SCORE = {
     'evaluator': 'e',
@@ -28,7 +29,9 @@ def test_official_figures_are_flat(path):
 
 def test_tables_show_what_there_is(path):
     lines = metrics.markdown(path).splitlines()
-    assert lines[2:4] == ['| all | 60.0 | 80.0 | – |', '| things | 50.0 | – | – |']
+    rows = [line.replace('&emsp;', '') for line in lines[2:4]]
+    assert rows == ['| all | 60.0 | 80.0 | – |', '| things | 50.0 | – | – |']
+    assert all(line.count('&emsp;') == 4 for line in lines[2:4])  # else the columns touch in the interface
     assert metrics.table(path).splitlines()[-3:] == ['mIoU      71.0', 'AP        30.0', 'per cent, by e']
 
 
@@ -45,3 +48,18 @@ def test_confusion_names_the_classes_that_occur(tmp_path):
     names, matrix = metrics.confusion(str(tmp_path), 'cityscapes_panoptic')
     assert names == ['road', 'car']
     assert matrix == [[5, 1], [0, 4]]
+
+
+def test_a_model_is_accepted_at_its_lowest_quality_and_above(path):
+    assert metrics.accepted(path, 60.0) == {'pq': 60.0, 'min_pq': 60.0}
+    with pytest.raises(errors.JobError, match=r'PQ 60\.00 is below min_pq 60\.01'):
+        metrics.accepted(path, 60.01)
+
+
+def test_without_a_lowest_quality_everything_is_accepted(path, tmp_path):
+    assert metrics.accepted(path, 0.0) == {'pq': 60.0}
+    semantic = tmp_path / 'semantic.json'
+    semantic.write_text('{"miou": 50.0}')
+    assert metrics.accepted(str(semantic), 0.0) == {}
+    with pytest.raises(errors.JobError, match='holds no PQ'):
+        metrics.accepted(str(semantic), 1.0)

@@ -5,10 +5,11 @@ import threading
 
 import pytest
 
-from panpipe.components import pipeline, submission, workflow
+from panpipe.components import compilation, experiment, steps, submission, workflow
 from panpipe.model import errors
 
 PREFIX = '/apis/v2beta1'
+IMAGE = 'registry.example/panpipe:1'
 
 
 class Kubeflow(http.server.BaseHTTPRequestHandler):
@@ -61,7 +62,8 @@ def server(monkeypatch, tmp_path):
 
 def _submit(server, *more):
     endpoint = f'http://127.0.0.1:{server.server_port}'
-    return workflow.main(['submit', '--endpoint', endpoint, '--experiment', 'trials', *more])
+    image = [] if '--pipeline' in more else ['--image', IMAGE]
+    return workflow.main(['submit', '--endpoint', endpoint, '--experiment', 'trials', *image, *more])
 
 
 def test_a_run_is_started_with_pipeline_and_parameters(server, capsys):
@@ -71,7 +73,10 @@ def test_a_run_is_started_with_pipeline_and_parameters(server, capsys):
     assert experiment['display_name'] == 'trials'
     assert path.startswith(f'{PREFIX}/runs')
     assert run['display_name'] == 'first'
-    assert run['pipeline_spec']['pipelineInfo']['name'] == 'panpipe'
+    spec = run['pipeline_spec']['pipeline_spec']
+    assert spec['pipelineInfo']['name'] == 'panpipe'
+    images = {e['container']['image'] for e in spec['deploymentSpec']['executors'].values()}
+    assert images == {IMAGE}
     parameters = run['runtime_config']['parameters']
     assert parameters['toy_images'] == 3
     assert parameters['overrides'] == ['a=1']
@@ -80,11 +85,53 @@ def test_a_run_is_started_with_pipeline_and_parameters(server, capsys):
 
 def test_a_compiled_file_is_submitted_with_its_kubernetes_settings(server, tmp_path):
     path = tmp_path / 'pipeline.yaml'
-    given = ['--accelerator', 'nvidia.com/gpu=1', '--volume', 'data=/data']
+    given = ['--accelerator', 'nvidia.com/gpu=1', '--volume', 'data=/data', '--image', IMAGE]
     assert workflow.main(['compile', '--output', str(path), *given]) == 0
     assert _submit(server, '--pipeline', str(path)) == 0
     spec = server.posted[-1][1]['pipeline_spec']
     assert set(spec) == {'pipeline_spec', 'platform_spec'}
+
+
+def _tasks(spec):
+    dags = [part['dag'] for part in (spec['root'], *spec['components'].values()) if 'dag' in part]
+    return {name: task for dag in dags for name, task in dag['tasks'].items()}
+
+
+@pytest.mark.parametrize('compiled', [False, True])
+def test_an_image_that_no_cluster_can_pull_is_refused(compiled, server, tmp_path, capsys):
+    path = tmp_path / 'pipeline.yaml'
+    assert workflow.main(['compile', '--output', str(path)]) == 0
+    endpoint = f'http://127.0.0.1:{server.server_port}'
+    more = ['--pipeline', str(path)] if compiled else []
+    assert workflow.main(['submit', '--endpoint', endpoint, *more]) == 2
+    error = capsys.readouterr().err
+    assert steps.IMAGE in error
+    assert '--image REGISTRY/panpipe:TAG' in error
+    assert not server.posted
+    assert workflow.main(['submit', '--endpoint', endpoint, '--image', IMAGE, *more]) == 0
+    assert IMAGE in json.dumps(server.posted[-1][1])
+    assert steps.IMAGE not in json.dumps(server.posted[-1][1])
+
+
+def test_no_cache_reaches_every_step(server):
+    assert _submit(server, '--no_cache') == 0
+    spec = server.posted[-1][1]['pipeline_spec']['pipeline_spec']
+    assert len(_tasks(spec)) > 10
+    assert not any(task.get('cachingOptions', {}).get('enableCache') for task in _tasks(spec).values())
+
+
+def test_the_service_account_is_the_runs(server):
+    assert _submit(server, '--service_account', 'trainer') == 0
+    assert server.posted[-1][1]['service_account'] == 'trainer'
+
+
+def test_the_configuration_is_what_a_shell_would_pass(server, tmp_path):
+    """`config="$(cat FILE)"` loses the newline at the end, and the cache goes by the text."""
+    path = tmp_path / 'c.textproto'
+    path.write_text(experiment.source('toy/cityscapes_mobilenet_v3_small') + '\n\n')
+    assert _submit(server, '--config', str(path)) == 0
+    sent = server.posted[-1][1]['runtime_config']['parameters']['config']
+    assert sent == path.read_text().rstrip('\n')
 
 
 def test_a_refusal_is_one_line_and_status_2(server, capsys):
@@ -97,7 +144,7 @@ def test_a_refusal_is_one_line_and_status_2(server, capsys):
 
 
 def test_silence_at_the_endpoint_is_one_line_and_status_2(server, capsys):
-    assert workflow.main(['submit', '--endpoint', 'http://127.0.0.1:9']) == 2
+    assert workflow.main(['submit', '--endpoint', 'http://127.0.0.1:9', '--image', IMAGE]) == 2
     error = capsys.readouterr().err
     assert 'check --endpoint' in error
     assert error.count('\n') == 1
@@ -113,12 +160,4 @@ def test_silence_at_the_endpoint_is_one_line_and_status_2(server, capsys):
 )
 def test_wrong_parameters_are_refused(entry, words):
     with pytest.raises(errors.InputError, match=words):
-        submission.parameters(pipeline.compiled(pipeline.Cluster()), [entry])
-
-
-@pytest.mark.parametrize('accelerator', ['foo', 'foo=', 'foo=x', '=1', 'foo=0', 'foo=-1'])
-def test_wrong_accelerators_are_refused(accelerator, tmp_path, capsys):
-    path = tmp_path / 'pipeline.yaml'
-    assert workflow.main(['compile', '--output', str(path), f'--accelerator={accelerator}']) == 2
-    assert f'--accelerator {accelerator}: write RESOURCE=N' in capsys.readouterr().err
-    assert not path.exists()
+        submission.parameters(compilation.compiled(compilation.Cluster()), [entry])
