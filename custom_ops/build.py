@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from concurrent import futures
 
 from panpipe.custom_ops import nvcc
 from panpipe.model import errors
@@ -20,7 +21,7 @@ from panpipe.model.jobs import command_line, quiet
 SOURCES = pathlib.Path(__file__).parent / 'cc'
 _QUOTED = 500  # characters of a compiler's last words
 # No fused multiply-add: results must not depend on the processor.
-_FLAGS = ('-O3', '-DNDEBUG', '-Wall', '-ffp-contract=off', '-shared', '-fPIC')
+_FLAGS = ('-O3', '-DNDEBUG', '-Wall', '-ffp-contract=off', '-fPIC')
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,8 +49,9 @@ def compile_library(target: pathlib.Path) -> None:
     name = os.environ.get('CXX', 'g++')
     compiler = shutil.which(name)
     if compiler is None:
-        raise errors.InputError(f'there is no C++ compiler {name}: install g++, or name another one in CXX')
-    _compile(target, lambda built: _command(compiler, built))
+        cure = 'install g++ (Debian, Ubuntu: apt install g++), or name another one in CXX'
+        raise errors.InputError(f'there is no C++ compiler {name}: {cure}')
+    _replace(target, lambda built: _compile(compiler, built))
 
 
 def compile_cuda_library(compiler: str, target: pathlib.Path) -> None:
@@ -59,7 +61,7 @@ def compile_cuda_library(compiler: str, target: pathlib.Path) -> None:
       InputError: the compiler is too old, or the folder cannot be written.
       RuntimeError: the compiler fails; it quotes the compiler.
     """
-    _compile(target, lambda built: nvcc.command(compiler, built))
+    _replace(target, lambda built: _call(nvcc.command(compiler, built)))
 
 
 def is_current(target: pathlib.Path, *folders: pathlib.Path) -> bool:
@@ -68,22 +70,30 @@ def is_current(target: pathlib.Path, *folders: pathlib.Path) -> bool:
     return target.is_file() and target.stat().st_mtime >= max(sources)
 
 
-def _command(compiler: str, target: pathlib.Path) -> list[str]:
+def _compile(compiler: str, target: pathlib.Path) -> None:
+    """Compiles each source, as many at a time as there are processors, and links them."""
     import tensorflow as tf
 
-    line = [compiler, *_FLAGS, *map(str, sorted(SOURCES.glob('*.cc'))), '-o', str(target)]
-    return [*line, *tf.sysconfig.get_compile_flags(), *tf.sysconfig.get_link_flags()]
+    flags = (*_FLAGS, *tf.sysconfig.get_compile_flags())
+    objects = {source: str(target.parent / f'{source.stem}.o') for source in sorted(SOURCES.glob('*.cc'))}
+    commands = [[compiler, *flags, '-c', str(source), '-o', built] for source, built in objects.items()]
+    with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(_call, commands))
+    _call([compiler, '-shared', *objects.values(), '-o', str(target), *tf.sysconfig.get_link_flags()])
 
 
-def _compile(target: pathlib.Path, command_for: Callable[[pathlib.Path], list[str]]) -> None:
+def _call(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f'{" ".join(command)} failed:\n{done.stderr}')
+
+
+def _replace(target: pathlib.Path, make: Callable[[pathlib.Path], None]) -> None:
     if not os.access(target.parent, os.W_OK):
         raise errors.InputError(f'{target.parent} is not writable: build as the owner of the installation')
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         built = pathlib.Path(folder) / target.name
-        command = command_for(built)
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f'{" ".join(command)} failed:\n{done.stderr}')
+        make(built)
         built.replace(target)
 
 
