@@ -14,7 +14,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 .PHONY: help install lock op compiler demo test test-slow lint bench compile clean
 
 help: ## Show what there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: .venv/$(STAMP) .venv-official/$(STAMP) ## Make the two virtual environments
 
@@ -34,6 +34,9 @@ $(UV): requirements-uv.lock
 lock: $(UV) ## Pin the dependencies of pyproject.toml; ARGS=--upgrade for the newest
 	$(RESOLVE) --extra dev --output-file requirements.lock pyproject.toml $(ARGS)
 	$(RESOLVE) --group official --output-file requirements-official.lock $(ARGS)
+	mkdir -p build && cat requirements.lock requirements-cuda.lock > build/cuda.lock
+	$(RESOLVE) --extra dev --extra cuda --output-file build/cuda.lock pyproject.toml $(ARGS)
+	{ echo '# What GPUs need beside requirements.lock; by: make lock'; grep -vxFf requirements.lock build/cuda.lock; } > requirements-cuda.lock
 
 # One lock for every platform and every Python from 3.11; without --upgrade what is pinned stays.
 RESOLVE = $(UV) pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate \
