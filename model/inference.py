@@ -123,6 +123,14 @@ def full_resolution(heads: tensors.Heads, images: tf.Tensor) -> tensors.Heads:
     return upsample(_float32(heads), images.shape[1], images.shape[2])
 
 
+def for_losses(heads: tensors.AnyHeads, images: tf.Tensor) -> tensors.AnyHeads:
+    """Brings heads to float32, and to the resolution that losses want: that of `images`, but for masks."""
+    if isinstance(heads, tensors.Heads):
+        return full_resolution(heads, images)
+    masks: tensors.AnyHeads = tf.nest.map_structure(lambda head: tf.cast(head, tf.float32), heads)
+    return masks
+
+
 def average(network: Network, images: tf.Tensor, views: Views) -> tuple[tensors.Heads, tf.Tensor]:
     """Averages what a network says of several views of images, each view with the same weight.
 

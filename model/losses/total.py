@@ -13,6 +13,8 @@ from panpipe.model import config, tensors
 from panpipe.model import labels as label_codec
 from panpipe.model.losses import hardest, mask_transformer, pixel, semantic
 
+# Losses whose names in DeepLab2 are longer by '_loss'.
+_SHORT = ('semantic', 'center', 'regression', 'total')
 _REGRESSIONS = {'mse': pixel.mean_squared_error, 'l1': pixel.mean_absolute_error}
 
 
@@ -54,6 +56,11 @@ def loss(
             'instance_discrimination_loss'
         )
     return {**parts, 'total': tf.add_n(list(parts.values()))}
+
+
+def tag(name: str) -> str:
+    """Returns the name that DeepLab2's summaries have for a loss."""
+    return f'{name}_loss' if name in _SHORT else name
 
 
 def _of_pixels(

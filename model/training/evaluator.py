@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from panpipe.model import inference, labels, tensors
 from panpipe.model.inputs import pipeline
+from panpipe.model.losses import total
 from panpipe.model.metrics import average_precision, quality
 from panpipe.model.postprocess import restore, scores
 
@@ -69,7 +70,7 @@ class Evaluation:
         result = self.panoptic and self.panoptic.result()
         names = average_precision.NAMES if all_precisions else average_precision.NAMES[:1]
         found = {
-            **{f'losses/eval_{name}_loss': value for name, value in self.losses.items()},
+            **{f'losses/eval_{total.tag(name)}': value for name, value in self.losses.items()},
             **({f'evaluation/pq/{key}': value for key, value in _panoptic(result).items()} if result else {}),
             **{f'evaluation/ap/{name}': self.precision[name] for name in names if self.precision},
             'evaluation/iou/IoU': self.semantic.result().miou,

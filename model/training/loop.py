@@ -17,7 +17,7 @@ from panpipe.custom_ops import library
 from panpipe.model import build, checkpoints, config, datasets, errors
 from panpipe.model.inputs import pipeline
 from panpipe.model.jobs import progress
-from panpipe.model.losses import total
+from panpipe.model.losses import mask_transformer, matching, total
 from panpipe.model.training import averages, run_folder, snapshots, solver, train_step
 
 
@@ -75,7 +75,7 @@ class Training:
             while self.step < last:
                 begin, num_steps = time.perf_counter(), min(self._options.steps_per_loop, last - self.step)
                 losses = self._loop(num_steps, advance)
-                scalars = {f'losses/train_{name}_loss': value for name, value in losses.items()}
+                scalars = {f'losses/train_{total.tag(name)}': value for name, value in losses.items()}
                 scalars['learning_rate'] = float(rate(self.step))
                 scalars['steps_per_second'] = num_steps / (time.perf_counter() - begin)
                 self._directory.scalars('train', scalars, self.step)
@@ -119,11 +119,24 @@ class Training:
 
 
 def loss_function(experiment: config.Experiment, options: config.DatasetOptions) -> train_step.LossFunction:
-    """Makes (heads at full resolution, targets) → losses [batch] by name, for the classes of a data set."""
+    """Makes (heads, targets) → losses [batch] by name, for the classes of a data set."""
     return functools.partial(
         total.loss,
         loss_options=experiment.trainer_options.loss_options,
         labels=datasets.find(options.dataset).labels,
+        choices=_choices(experiment.model_options.max_deeplab),
+    )
+
+
+def _choices(options: config.MaXDeepLabOptions | None) -> mask_transformer.Choices:
+    """Says what the losses of a mask transformer choose, in the form that the devices need."""
+    if options is None:
+        return mask_transformer.DEFAULT
+    is_compiled = isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy)
+    return mask_transformer.Choices(
+        options.instance_discrimination_sample_k,
+        options.instance_discrimination_sample_temperature,
+        matching.static if is_compiled else matching.exact,
     )
 
 

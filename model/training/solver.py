@@ -80,7 +80,8 @@ class Group:
 def optimizers(options: config.SolverOptions, network: keras.Model) -> dict[str, Group]:
     """Makes 'optimizer' and, where the encoder has a rate of its own, 'backbone_optimizer'.
 
-    Weight decay, where asked for, is decoupled from the gradient and leaves biases and normalisation alone.
+    Weight decay, where asked for, is decoupled from the gradient, and shrinks kernels only: no biases,
+    normalisation, layer scales, relative positions or cluster centers.
 
     Raises:
       errors.InputError: no optimizer has that name.
@@ -103,7 +104,7 @@ def _group(options: config.SolverOptions, multiplier: float, variables: Sequence
             f'solver_options.optimizer is {options.optimizer!r}; it is one of {", ".join(_OPTIMIZERS)}'
         )
     made = _OPTIMIZERS[options.optimizer](options, schedule(options, multiplier))
-    made.exclude_from_weight_decay(var_names=['bias', 'gamma', 'beta', 'embeddings'])
+    made.exclude_from_weight_decay(var_list=[v for v in variables if not v.path.endswith('kernel')])
     made.build(variables)
     return Group(made, tuple(variables))
 

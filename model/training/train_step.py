@@ -23,7 +23,7 @@ class Trainer:
     Attributes:
       network: images → heads at the decoder's stride.
       optimizers: one or two, each with the variables that it moves, by the name of its checkpoint item.
-      loss: (heads at full resolution, targets) → losses [batch] by name, among them 'total'.
+      loss: (heads as `inference.for_losses` makes them, targets) → losses [batch] by name and 'total'.
       strategy: where replicas run.
       clip_norm: gradients are scaled down to this global norm once all replicas are added up; 0 for never.
       global_step: steps done, int64.
@@ -134,7 +134,7 @@ class Trainer:
                 depthwise.fast_gradients(self.is_compiled_for_cpu),
             ):
                 heads = self.network(images, training=True)
-            heads = inference.full_resolution(heads, images)
+            heads = inference.for_losses(heads, images)
             losses = {
                 name: tf.reduce_mean(value) / share for name, value in self.loss(heads, targets).items()
             }
