@@ -127,8 +127,12 @@ def for_losses(heads: tensors.AnyHeads, images: tf.Tensor) -> tensors.AnyHeads:
     """Brings heads to float32, and to the resolution that losses want: that of `images`, but for masks."""
     if isinstance(heads, tensors.Heads):
         return full_resolution(heads, images)
-    masks: tensors.AnyHeads = tf.nest.map_structure(lambda head: tf.cast(head, tf.float32), heads)
+    masks: tensors.AnyHeads = tf.nest.map_structure(_cast, heads)
     return masks
+
+
+def _cast(head: tf.Tensor | None) -> tf.Tensor | None:
+    return None if head is None else tf.cast(head, tf.float32)
 
 
 def average(network: Network, images: tf.Tensor, views: Views) -> tuple[tensors.Heads, tf.Tensor]:
@@ -167,7 +171,7 @@ def _heads(network: Network, images: tf.Tensor, scale: float, flip: bool) -> ten
 
 
 def _float32(heads: tensors.Heads) -> tensors.Heads:
-    return tensors.Heads(*(None if head is None else tf.cast(head, tf.float32) for head in heads))
+    return tensors.Heads(*map(_cast, heads))
 
 
 def _mirrored_back(heads: tensors.Heads) -> tensors.Heads:

@@ -28,15 +28,22 @@ class Small(network.Network):
 
 
 def make(
-    num_parts=1, momentum=0.0, precision='', optimizer='sgd', clip_norm=0.0, strategy=None, recomputes=False
+    num_parts=1,
+    momentum=0.0,
+    precision='',
+    optimizer='sgd',
+    clip_norm=0.0,
+    strategy=None,
+    recomputes=False,
+    kind=Small,
 ):
-    """Makes a trainer, always from the same weights."""
+    """Makes a trainer of a network of that kind, always from the same weights."""
     keras.utils.set_random_seed(0)
     options = config.SolverOptions(base_learning_rate=0.01, optimizer=optimizer)
     experiment = experiments.load('unused')
     strategy = strategy or tf.distribute.get_strategy()
     with strategy.scope(), loop._precision(precision):
-        small = Small()
+        small = kind()
         small(tf.zeros((1, HEIGHT, WIDTH, 3)))
         return train_step.Trainer(
             small,

@@ -34,6 +34,8 @@ class Layout(NamedTuple):
     channels: tuple[int, int, int, int]
 
 
+# Woo et al., ConvNeXt V2 (CVPR 2023), appendix A: the smallest one's size.
+ATTO = Layout((2, 2, 6, 2), (40, 80, 160, 320))
 TINY = Layout((3, 3, 9, 3), (96, 192, 384, 768))
 SMALL = Layout((3, 3, 27, 3), (96, 192, 384, 768))
 BASE = Layout((3, 3, 27, 3), (128, 256, 512, 1024))

@@ -96,6 +96,7 @@ BACKBONES: Mapping[str, Make] = {
 PIXEL_ENCODERS: Mapping[str, Make] = {
     'kmax_resnet50': functools.partial(_pixel_resnet, resnet.RESNET50),
     'kmax_axial_resnet50': functools.partial(_pixel_resnet, resnet.KMAX_AXIAL_RESNET50),
+    'kmax_convnext_atto': functools.partial(_convnext, convnext.ATTO),
     'kmax_convnext_tiny': functools.partial(_convnext, convnext.TINY),
     'kmax_convnext_small': functools.partial(_convnext, convnext.SMALL),
     'kmax_convnext_base': functools.partial(_convnext, convnext.BASE),

@@ -43,9 +43,11 @@ def kmax_deeplab(options: config.MaXDeepLabOptions, experiment: config.Experimen
     model = experiment.model_options
     return mask_transformer.KMaXDeepLab(
         encoders.encoder(model.backbone, made.norm, encoders.PIXEL_ENCODERS),
-        pixel_decoder.PixelDecoder(chosen.num_levels, made.norm),
+        pixel_decoder.PixelDecoder(chosen.num_levels, made.norm, width=options.width_multiplier),
         kmeans_transformer.KMeansTransformer(
-            kmeans_transformer.Sizes(chosen.num_slots, keep=chosen.keep), prediction, made.norm
+            kmeans_transformer.Sizes(chosen.num_slots, keep=chosen.keep).times(options.width_multiplier),
+            prediction,
+            made.norm,
         ),
         mask_prediction.layers(prediction, made.norm),
         _semantic(options, model, made, chosen.has_semantic_decoder),

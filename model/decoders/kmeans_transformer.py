@@ -5,7 +5,7 @@ Source: Yu et al., k-means Mask Transformer (ECCV 2022), section 3.2 (k-means cr
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import keras
 import tensorflow as tf
@@ -45,6 +45,14 @@ class Sizes(NamedTuple):
     layers_per_level: int = 2
     num_levels: int = 3
     keep: float = 1.0
+
+    def times(self, width: float) -> Self:
+        """Multiplies all channels by `width`."""
+        return self._replace(
+            channels=round(self.channels * width),
+            key=round(self.key * width),
+            hidden=round(self.hidden * width),
+        )
 
 
 class Decoded(NamedTuple):

@@ -40,12 +40,17 @@ class PixelDecoder(composite.Composite):
     """Joins the encoder's stages from coarse to fine, each normalized on its own."""
 
     def __init__(
-        self, num_levels: int, norm: normalization.BatchNorm, *, name: str = 'pixel_decoder'
+        self,
+        num_levels: int,
+        norm: normalization.BatchNorm,
+        *,
+        width: float = 1.0,
+        name: str = 'pixel_decoder',
     ) -> None:
-        """Makes the layers of the first `num_levels` of `LEVELS`."""
+        """Makes the layers of the first `num_levels` of `LEVELS`, `width` times as wide."""
         super().__init__(name=name)
         style = blocks.Style(norm, False, False, lambda nominal: 1.0, activations.gelu)
-        levels = LEVELS[:num_levels]
+        levels = [level._replace(filters=round(level.filters * width)) for level in LEVELS[:num_levels]]
         self.num_levels = num_levels
         self.backbone_norms = composite.Numbered(
             [normalization.layer_norm(str(index)) for index in range(num_levels)], name='backbone_norms'

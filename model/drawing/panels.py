@@ -141,9 +141,11 @@ def losses(image: np.ndarray, found: np.ndarray, size: Size) -> np.ndarray:
 
 
 def of_targets(
-    image: np.ndarray, targets: tensors.Targets, spec: datasets.DatasetSpec, size: Size
+    image: np.ndarray, targets: tensors.AnyTargets, spec: datasets.DatasetSpec, size: Size
 ) -> list[Panel]:
-    """Draws the targets of an image uint8 [height, width, 3]: classes, centers, offsets, use by the losses.
+    """Draws the targets of an image uint8 [height, width, 3].
+
+    They are classes, centers, offsets, and use by the losses; of a mask transformer classes and things.
 
     Args:
       image: what the targets belong to.
@@ -151,6 +153,8 @@ def of_targets(
       spec: colours of classes.
       size: of each picture, (height, width).
     """
+    if isinstance(targets, tensors.MaskTargets):
+        return _of_masks(targets, spec, size)
     is_thing = targets.offset_weight > 0
     points = peaks(targets.center)
     found = uses(targets, spec.labels.ignore_label)
@@ -161,6 +165,16 @@ def of_targets(
         Panel(f'centers: {len(points)}', heat(image, targets.center, points, size)),
         Panel(f'offsets: up to {reach:.0f} px', offsets(image, targets.offset, is_thing, size)),
         Panel('where the losses look', losses(image, found, size)),
+    ]
+
+
+def _of_masks(targets: tensors.MaskTargets, spec: datasets.DatasetSpec, size: Size) -> list[Panel]:
+    semantic, things = (
+        pictures.scale(each, size, is_label=True) for each in (targets.semantic, targets.thing_id_mask + 1)
+    )
+    return [
+        Panel('classes', pictures.class_colors(semantic, spec)),
+        Panel(f'masks of {(targets.thing_id_class >= 0).sum()} things', pictures.instance_colors(things)),
     ]
 
 

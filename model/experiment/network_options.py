@@ -105,6 +105,7 @@ class MaXDeepLabOptions(textproto.Message):
     pixel_decoder_levels: int | None = None  # 4: masks at stride 4; 5: at the stride of the encoder's stem
     use_auxiliary_semantic_decoder: bool | None = None  # else semantic logits have output stride 32
     transformer_decoder_drop_path_keep_prob: float | None = None
+    width_multiplier: float = 1.0  # of the channels of pixel decoder and transformer
 
 
 @dataclasses.dataclass(frozen=True)

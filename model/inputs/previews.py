@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from panpipe.model import config, datasets, tensors
-from panpipe.model.inputs import pipeline
+from panpipe.model.inputs import mask_targets, pipeline
 from panpipe.model.inputs import targets as targets_lib
 
 
@@ -24,21 +24,25 @@ class Crop(NamedTuple):
     """
 
     image: np.ndarray
-    targets: tensors.Targets
+    targets: tensors.AnyTargets
 
 
 def targets(
-    panoptic: np.ndarray, spec: datasets.DatasetSpec, options: config.DatasetOptions
-) -> tensors.Targets:
+    panoptic: np.ndarray, spec: datasets.DatasetSpec, options: config.DatasetOptions, has_masks: bool = False
+) -> tensors.AnyTargets:
     """Computes the targets of a stored panoptic map, int32 [height, width], at its own size, as numpy arrays.
 
     Args:
       panoptic: ids of `spec.labels`.
       spec: the data set.
       options: say how wide a center is, and what small instances weigh.
+      has_masks: those of a mask transformer.
     """
     _spare_accelerators()
     weighs_small = options.increase_small_instance_weights
+    if has_masks:
+        masks = mask_targets.targets(panoptic, spec.labels, max_things=options.max_thing_id)
+        return tensors.MaskTargets(*(each.numpy() for each in masks[:4]))
     found = targets_lib.targets(
         tf.constant(panoptic),
         spec.labels,
@@ -69,7 +73,7 @@ def crops(serialized: bytes, experiment: config.Experiment, number: int, seed: i
         return [samples_of(image, found, 1)[0] for image, found in samples.as_numpy_iterator()]
 
 
-def samples_of(images: tensors.Array, found: tensors.Targets, limit: int) -> list[Crop]:
+def samples_of(images: tensors.Array, found: tensors.AnyTargets, limit: int) -> list[Crop]:
     """Takes the first samples out of a batch.
 
     Args:
@@ -78,8 +82,9 @@ def samples_of(images: tensors.Array, found: tensors.Targets, limit: int) -> lis
       limit: number of samples at most.
     """
     pixels = np.clip(np.round(np.asarray(images[:limit])), 0, 255).astype(np.uint8)
-    arrays = [np.asarray(each[:limit]) for each in found]
-    return [Crop(image, tensors.Targets(*parts)) for image, *parts in zip(pixels, *arrays, strict=True)]
+    arrays = [np.asarray(each[:limit]) for each in found if each is not None]
+    kind = type(found)
+    return [Crop(image, kind(*parts)) for image, *parts in zip(pixels, *arrays, strict=True)]
 
 
 def _spare_accelerators() -> None:

@@ -94,19 +94,21 @@ def _of_prediction(
 ) -> dict[str, tf.Tensor]:
     """Computes the losses of one prediction."""
     masks, parts = assignment.pixels(heads.mask_logits), {}
-    if (pq := options.pq_style_loss) is not None:
-        parts['pq_style_loss_class_term'] = pq.weight * pq_style.class_term(heads.class_logits, assigned)
-        parts['pq_style_loss_mask_dice_term'] = pq.weight * pq_style.mask_dice_term(masks, assigned)
-    if (one := options.mask_id_cross_entropy_loss) is not None:
+    if options.pq_style_loss is not None:
+        weight = options.pq_style_loss.weight
+        parts['pq_style_loss_class_term'] = weight * pq_style.class_term(heads.class_logits, assigned)
+        parts['pq_style_loss_mask_dice_term'] = weight * pq_style.mask_dice_term(masks, assigned)
+    if options.mask_id_cross_entropy_loss is not None:
+        one = options.mask_id_cross_entropy_loss
         found = mask_id.cross_entropy(masks, assigned, one.top_k_percent)
         parts['mask_id_cross_entropy_loss'] = one.weight * found
-    if (one := options.instance_discrimination_loss) is not None:
+    if options.instance_discrimination_loss is not None:
         feature = assignment.pixels(heads.pixel_feature)
         if chosen is None:
             found = instance_discrimination.of_means(feature, truth, num_things)
         else:
             found = instance_discrimination.of_pairs(feature, truth, chosen)
-        parts['instance_discrimination_loss'] = one.weight * found
+        parts['instance_discrimination_loss'] = options.instance_discrimination_loss.weight * found
     return parts
 
 

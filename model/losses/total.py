@@ -71,14 +71,15 @@ def _of_pixels(
 ) -> dict[str, tf.Tensor]:
     """Computes the losses of Panoptic-DeepLab."""
     parts = {}
-    if (options := loss_options.semantic_loss) is not None:
+    if loss_options.semantic_loss is not None:
+        options = loss_options.semantic_loss
         parts['semantic'] = semantic.cross_entropy(heads.semantic_logits, targets, options, labels)
-    if (options := loss_options.center_loss) is not None:
-        parts['center'] = _regression(
-            heads.center_heatmap, targets.center[..., None], targets.center_weight, options
-        )
-    if (options := loss_options.regression_loss) is not None:
-        parts['regression'] = _regression(heads.offset, targets.offset, targets.offset_weight, options)
+    if loss_options.center_loss is not None:
+        truth, weight = targets.center[..., None], targets.center_weight
+        parts['center'] = _regression(heads.center_heatmap, truth, weight, loss_options.center_loss)
+    if loss_options.regression_loss is not None:
+        truth, weight = targets.offset, targets.offset_weight
+        parts['regression'] = _regression(heads.offset, truth, weight, loss_options.regression_loss)
     return parts
 
 

@@ -15,6 +15,7 @@ from panpipe.model.training import evaluator, run_folder
 
 _SIDE = 512  # pixels: the longer side of a picture in TensorBoard
 _TARGETS = ('classes', 'centers', 'offsets', 'losses')
+_MASK_TARGETS = ('classes', 'masks')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Snapshots:
     def _instances(
         self, sample: pipeline.EvaluationSample, found: evaluator.Found
     ) -> evaluated.Instances | None:
-        if found.center is None or found.offset is None or sample.targets is None:
+        if found.center is None or found.offset is None or not isinstance(sample.targets, tensors.Targets):
             return None
         options = self.options
         rows, columns = (int(side) for side in sample.resized)
@@ -79,7 +80,7 @@ class Snapshots:
 def show_batch(
     directory: run_folder.RunDirectory,
     images: tf.Tensor,
-    targets: tensors.Targets,
+    targets: tensors.AnyTargets,
     spec: datasets.DatasetSpec,
     limit: int,
 ) -> None:
@@ -93,11 +94,12 @@ def show_batch(
       limit: number of samples at most.
     """
     shown: dict[str, np.ndarray] = {}
+    names = _MASK_TARGETS if isinstance(targets, tensors.MaskTargets) else _TARGETS
     for number, crop in enumerate(previews.samples_of(images, targets, limit)):
         size = _small(*crop.targets.semantic.shape)
         named = {'image': pictures.scale(crop.image, size, is_label=False)}
         drawn = panels.of_targets(crop.image, crop.targets, spec, size)
-        named |= {name: panel.picture for name, panel in zip(_TARGETS, drawn, strict=True)}
+        named |= {name: panel.picture for name, panel in zip(names, drawn, strict=True)}
         group = f'first_batch_{number:02d}'
         shown |= {
             f'{group}/{place}_{name}': picture for place, (name, picture) in enumerate(named.items(), 1)

@@ -73,7 +73,9 @@ def make(serialized: bytes, options: Options) -> sheet.Sheet:
     _check_classes(record, spec)
     rows = _rows(photo, image, record.panoptic, spec, experiment)
     rows += _crops(serialized, spec, experiment, options)
-    found = [keys.classes(record.panoptic, spec), keys.targets(), keys.uses()]
+    found = [keys.classes(record.panoptic, spec)]
+    if not experiment.model_options.has_masks:
+        found += [keys.targets(), keys.uses()]
     return sheet.Sheet(title, rows, found)
 
 
@@ -89,7 +91,9 @@ def _rows(
     with quiet.start():
         from panpipe.model.inputs import previews
 
-        targets = previews.targets(panoptic, spec, experiment.train_dataset_options)
+        targets = previews.targets(
+            panoptic, spec, experiment.train_dataset_options, experiment.model_options.has_masks
+        )
     size = photo.picture.shape[0], photo.picture.shape[1]
     small = pictures.scale(panoptic, size, is_label=True)
     label = overlays.write_names(pictures.panoptic_picture(small, spec), small, spec)

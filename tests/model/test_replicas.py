@@ -16,6 +16,7 @@ import tensorflow as tf
 
 import experiments
 import small
+import small_masks
 from panpipe.model.layers import normalization
 from panpipe.model.training import loop, run_folder
 
@@ -56,6 +57,13 @@ def test_parts_clipping_and_averages_are_the_same(tmp_path):
         np.testing.assert_allclose(found['recomputed_statistics'], found['statistics'], rtol=1e-5)
     # Replica r saw 3 r + (0, 1, 0, 1): means 0.5 and 3.5, variances 1/3 by the unbiased estimate.
     np.testing.assert_allclose(two['alone'], (0.1 * 2.0, 0.9 + 0.1 / 3), rtol=1e-5)
+
+
+def test_masks_are_matched_and_sampled_alike(tmp_path):
+    """What the losses of a mask transformer draw follows from the image, whichever replica has it."""
+    one, two = _run('masks', tmp_path).values()
+    for name in ('losses', 'weights'):
+        np.testing.assert_allclose(two[name], one[name], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 @pytest.mark.slow
@@ -124,6 +132,16 @@ def _small(folder, strategy):
     }
 
 
+def _masks(folder, strategy):
+    trained = small_masks.make(num_parts=2, strategy=strategy)
+    losses = []
+    for step in range(3):
+        first, last = (_distributed(strategy, small_masks.batch(seed=2 * step + part)) for part in range(2))
+        shares = trained.accumulate(*first), trained.step(*last)
+        losses.append([sum(float(share[name]) for share in shares) for name in shares[0]])
+    return {'losses': losses, 'weights': _flat(trained)}
+
+
 def _distributed(strategy, batch):
     samples = tf.data.Dataset.from_tensor_slices(batch).batch(len(batch[0]))
     return next(iter(strategy.experimental_distribute_dataset(samples)))
@@ -171,7 +189,10 @@ def _toy(folder, strategy):
 
 
 if __name__ == '__main__':
-    _measure, _folder = {'small': _small, 'toy': _toy}[sys.argv[1]], pathlib.Path(sys.argv[2])
+    _measure, _folder = (
+        {'small': _small, 'masks': _masks, 'toy': _toy}[sys.argv[1]],
+        pathlib.Path(sys.argv[2]),
+    )
     for _replicas, _strategy in enumerate(_strategies(), start=1):
         assert _strategy.num_replicas_in_sync == _replicas
         np.savez(_folder / f'{_replicas}.npz', **_measure(_folder, _strategy))

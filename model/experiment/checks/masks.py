@@ -7,6 +7,7 @@ from panpipe.model.experiment import mask_numbers, schema
 from panpipe.model.experiment.checks import network, wording
 
 _PREFIX = 'kmax_'
+_STRIDE_4 = 'kmax_convnext'  # whose stem has no finer features
 _LEVELS = (4, 5)
 _PASTED = ('random', 'none', 'all')
 _POST_PROCESSINGS = ('pixelwise', 'maskwise')
@@ -54,10 +55,30 @@ def _options(experiment: schema.Experiment) -> Iterator[str]:
         yield f'{path}.num_mask_slots is {options.num_mask_slots}; it must be at least 1, such as 128'
     if options.pixel_decoder_levels not in (None, *_LEVELS):
         yield f'{path}.pixel_decoder_levels is {options.pixel_decoder_levels}; it is 4 or 5'
+    if not options.width_multiplier > 0:
+        yield f'{path}.width_multiplier is {options.width_multiplier:g}; it must be positive, such as 1.0'
     if options.instance_discrimination_sample_k < 0:
         yield (
             f'{path}.instance_discrimination_sample_k is {options.instance_discrimination_sample_k}; it must '
             'not be negative, and 0 compares all pixels'
+        )
+    yield from _sample(experiment)
+
+
+def _sample(experiment: schema.Experiment) -> Iterator[str]:
+    """Checks that no more pixels are compared than the masks of a crop have."""
+    options, data = experiment.model_options.max_deeplab, experiment.train_dataset_options
+    if options is None or len(data.crop_size) != 2 or not data.file_pattern:
+        return
+    is_fine = mask_numbers.numbers(options, data.dataset).num_levels == _LEVELS[-1]
+    stride = 2 if is_fine and not experiment.model_options.backbone.name.lower().startswith(_STRIDE_4) else 4
+    height, width = ((side - 1) // stride + 1 for side in data.crop_size)
+    if options.instance_discrimination_sample_k > height * width:
+        yield (
+            'model_options.max_deeplab.instance_discrimination_sample_k is '
+            f'{options.instance_discrimination_sample_k}, but the masks of a training crop have '
+            f'{height * width} pixels at stride {stride}; set it to that at most, or enlarge '
+            'train_dataset_options.crop_size'
         )
 
 
