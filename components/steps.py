@@ -145,7 +145,7 @@ def evaluate(  # type: ignore[no-untyped-def]
         run_dir = experiment.run_dir(evaluation.path)
         for name, value in metrics.evaluation(run_dir).items():
             evaluate_metrics.log_metric(name, value)
-        confusion.log_confusion_matrix(*metrics.confusion(run_dir, dataset))
+        confusion.log_confusion_matrix(*metrics.confusion(run_dir))
         with open(pictures.path, 'w') as file:
             file.write(pages.evaluation(run_dir, f'{dataset}: what the network says'))
 

@@ -11,11 +11,9 @@ import argparse
 import dataclasses
 import functools
 import importlib.metadata
-import json
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -24,9 +22,9 @@ from rich import console, table
 from panpipe.model import build, checkpoints, config, datasets, errors, inference, labels, tensors
 from panpipe.model.inputs import pipeline, reading
 from panpipe.model.jobs import command_line, outputs, progress
-from panpipe.model.metrics import quality
+from panpipe.model.metrics import oracle_results, quality, result_files
 from panpipe.model.postprocess import restore
-from panpipe.model.training import averages, evaluator, run_folder
+from panpipe.model.training import averages, evaluator
 
 # Which heads the ground truth takes the place of.
 ORACLES: Mapping[str, tuple[str, ...]] = types.MappingProxyType(
@@ -39,7 +37,6 @@ ORACLES: Mapping[str, tuple[str, ...]] = types.MappingProxyType(
         'all': ('semantic', 'center', 'offset'),
     }
 )
-_FIGURES = ('pq', 'sq', 'rq', 'miou')
 _EXAMPLES = (
     'panpipe oracles --config c.textproto --checkpoint runs/first/best --output oracles.json',
     'panpipe oracles --config c.textproto --checkpoint runs/first/ckpt-60000 --output oracles.json '
@@ -75,16 +72,15 @@ def _run(arguments: argparse.Namespace) -> None:
             inference.Postprocessing.from_options(experiment.evaluator_options),
             advance,
         )
-    facts = {
-        'evaluator': f'panpipe {importlib.metadata.version("panpipe")}',
-        'dataset': experiment.eval_dataset_options.dataset,
-        'step': checkpoints.global_step(checkpoint),
-        'num_images': total,
-    }
-    found = figures(counted)
-    content = json.dumps({**facts, **found}, indent=2) + '\n'
-    run_folder.write_whole(arguments.output, content.encode())
-    _show(found)
+    found = oracle_results.OracleResult(
+        evaluator=f'panpipe {importlib.metadata.version("panpipe")}',
+        dataset=experiment.eval_dataset_options.dataset,
+        step=checkpoints.global_step(checkpoint),
+        num_images=total,
+        oracles=figures(counted),
+    )
+    result_files.write_typed(arguments.output, found)
+    _show(found.oracles)
     print(f'panpipe oracles: {total} images, wrote {arguments.output}')
 
 
@@ -160,17 +156,10 @@ def substitute(
     return tensors.Heads(logits, center, offset)
 
 
-def figures(counted: Mapping[str, evaluator.Evaluation]) -> dict[str, Any]:
-    """Returns, by the names of ORACLES, `pq`, `sq`, `rq` by group, `miou`, and their gain: per cent."""
-    summaries = {name: one.summary() for name, one in counted.items()}
-    found = {name: {key: one[key] for key in _FIGURES} for name, one in summaries.items()}
-    first = found['baseline']
-    return {name: {**one, 'gain': _gain(one, first)} for name, one in found.items()}
-
-
-def _gain(found: Mapping[str, Any], first: Mapping[str, Any]) -> dict[str, Any]:
-    groups = {name: value - first['pq'][name] for name, value in found['pq'].items()}
-    return {'pq': groups, 'miou': found['miou'] - first['miou']}
+def figures(counted: Mapping[str, evaluator.Evaluation]) -> dict[str, oracle_results.Oracle]:
+    """Computes, by the names of ORACLES, the means and their gain over the network itself."""
+    found = {name: one.result() for name, one in counted.items()}
+    return {name: oracle_results.Oracle.of(one, found['baseline']) for name, one in found.items()}
 
 
 def _predictions(
@@ -215,14 +204,16 @@ def _count(experiment: config.Experiment) -> int:
     return total if steps < 0 else min(total, steps)
 
 
-def _show(found: Mapping[str, Any]) -> None:
+def _show(found: Mapping[str, oracle_results.Oracle]) -> None:
     grid = table.Table(title='per cent', title_justify='left')
     for name in ('', 'PQ', 'gain', 'things', 'gain', 'stuff', 'gain', 'mIoU', 'gain'):
         grid.add_column(name, justify='right' if name else 'left')
-    for name, one in found.items():
-        pairs = [(one['pq'][group], one['gain']['pq'][group]) for group in ('all', 'things', 'stuff')]
-        pairs.append((one['miou'], one['gain']['miou']))
-        grid.add_row(name, *(text for value, gain in pairs for text in (f'{value:.1f}', f'{gain:+.1f}')))
+    for name, oracle in found.items():
+        cells = (
+            ('–', '–') if value is None or gain is None else (f'{value:.1f}', f'{gain:+.1f}')
+            for value, gain in oracle.pairs()
+        )
+        grid.add_row(name, *(cell for pair in cells for cell in pair))
     console.Console().print(grid)
 
 

@@ -5,7 +5,6 @@ import argparse
 import functools
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -13,6 +12,7 @@ import tensorflow as tf
 from panpipe.model import build, checkpoints, config, datasets, errors, inference, labels
 from panpipe.model.inputs import pipeline
 from panpipe.model.jobs import command_line, outputs
+from panpipe.model.metrics import results
 from panpipe.model.training import averages, evaluator, loop, run_folder, snapshots, solver, tpu
 
 _EXAMPLES = (
@@ -111,8 +111,10 @@ def _is_evaluated(directory: run_folder.RunDirectory, step: int) -> bool:
 
     They are not if the run stopped in between, or if the mode `eval` judged the step.
     """
-    last = directory.read_json(run_folder.LAST)
-    return last.get('step', 0) >= step and not is_better(last, directory.read_json(run_folder.BEST))
+    last = directory.read_result(run_folder.LAST)
+    if last is None or (last.step or 0) < step:
+        return False
+    return not is_better(last, directory.read_result(run_folder.BEST))
 
 
 def next_evaluation(step: int, last: int, interval: int) -> int:
@@ -120,17 +122,17 @@ def next_evaluation(step: int, last: int, interval: int) -> int:
     return min(last, (step // interval + 1) * interval)
 
 
-def is_better(found: dict[str, Any], best: dict[str, Any]) -> bool:
-    """Tells whether an evaluation has a higher panoptic quality than the best one, {} for none yet.
+def is_better(found: results.Result, best: results.Result | None) -> bool:
+    """Tells whether an evaluation has a higher panoptic quality than the best one, None for none yet.
 
-    Without instances there is none, and the mean intersection over union is compared.
+    A semantic-only network has none, and the mean intersection over union is compared.
     """
-    return not best or _worth(found) > _worth(best)
+    return best is None or _worth(found) > _worth(best)
 
 
-def _worth(evaluation: dict[str, Any]) -> float:
-    worth: float = evaluation['pq']['all'] if 'pq' in evaluation else evaluation['miou']
-    return worth
+def _worth(evaluation: results.Result) -> float:
+    worth = evaluation.miou if evaluation.pq.all is None else evaluation.pq.all
+    return worth or 0.0
 
 
 def _evaluate_and_keep(
@@ -139,7 +141,7 @@ def _evaluate_and_keep(
     """Evaluates a training, and keeps its weights if they are the best so far."""
     with run.evaluated():
         found = _evaluate(experiment, directory, run.network, run.step)
-    if is_better(found, directory.read_json(run_folder.BEST)):
+    if is_better(found, directory.read_result(run_folder.BEST)):
         run.save_best(found)
 
 
@@ -176,7 +178,7 @@ def _evaluate_checkpoint(
 
 def _evaluate(
     experiment: config.Experiment, directory: run_folder.RunDirectory, network: keras.Model, step: int
-) -> dict[str, Any]:
+) -> results.Result:
     """Evaluates the network, writes TensorBoard summaries and evaluation.json, whose content it returns."""
     if not experiment.eval_dataset_options.decode_groundtruth_label:
         raise errors.InputError(
@@ -195,13 +197,17 @@ def _evaluate(
     )
     scalars = evaluation.scalars(all_precisions=options.detailed_ap_metrics)
     directory.scalars('eval', scalars, step)
-    found = {'step': step, **evaluation.summary()}
-    directory.write_json(run_folder.LAST, found)
-    figures = [f'{key.upper()} {found[key]["all"]:.1f}' for key in ('pq', 'sq', 'rq') if key in found]
-    figures += [f'AP {value:.1f}' for key, value in found['instance'].items() if key == 'ap']
-    figures.append(f'mIoU {found["miou"]:.1f}')
-    print(f'panpipe train: step {step}: {", ".join(figures)}')
+    found = evaluation.result({category.name: category.id for category in dataset.categories}, step)
+    directory.write_result(run_folder.LAST, found)
+    print(f'panpipe train: step {step}: {_line(found)}')
     return found
+
+
+def _line(found: results.Result) -> str:
+    """Tells the means in a line, as far as there are any."""
+    means = {'PQ': found.pq.all, 'SQ': found.sq.all, 'RQ': found.rq.all}
+    means |= {'AP': found.instance.ap if found.instance else None, 'mIoU': found.miou}
+    return ', '.join(f'{name} {value:.1f}' for name, value in means.items() if value is not None)
 
 
 def _predictor(

@@ -9,11 +9,10 @@ needed.
 import argparse
 import functools
 import importlib.metadata
-import json
 import operator
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -23,8 +22,8 @@ from apache_beam.io import filesystems
 from panpipe.model import datasets, errors
 from panpipe.model.inputs import records
 from panpipe.model.jobs import command_line, outputs
-from panpipe.model.metrics import quality, tally
-from panpipe.pipelines import execution, files, sources
+from panpipe.model.metrics import quality, result_files, tally
+from panpipe.pipelines import execution, sources
 from panpipe.pipelines.formats import registry
 from panpipe.pipelines.predictions import prediction_files
 from panpipe.pipelines.scoring import evaluation
@@ -71,16 +70,16 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     # Workers read this file too; a mistake in it is told sooner here.
     found = prediction_files.read(arguments.predictions, spec)
     source = _source(arguments.ground_truth, arguments.split, spec)
-    facts = {
-        'evaluator': f'panpipe {importlib.metadata.version("panpipe")}',
-        'format': registry.of(spec),
-        'dataset': spec.name,
-        'split': arguments.split,
-        'miou_of': 'semantic' if found.has_semantic else 'panoptic',
-    }
+    judged = evaluation.Judged(
+        evaluator=f'panpipe {importlib.metadata.version("panpipe")}',
+        format=registry.of(spec),
+        dataset=spec.name,
+        split=arguments.split,
+        miou_of='semantic' if found.has_semantic else 'panoptic',
+    )
     try:
         execution.run(
-            lambda root: build(root, source, arguments.predictions, spec, arguments.output, facts),
+            lambda root: build(root, source, arguments.predictions, spec, arguments.output, judged),
             beam_options,
         )
     except (RuntimeError, ValueError) as error:
@@ -90,7 +89,8 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
             f'--ground_truth {arguments.ground_truth}: a file is damaged or holds no records; '
             'run `panpipe convert` again'
         ) from error
-    evaluation.show(json.loads(files.read(arguments.output)))
+    images = result_files.read_images(arguments.output, 'evaluate')
+    evaluation.show(evaluation.Figures(result_files.read(arguments.output, 'evaluate'), tuple(images)))
 
 
 def build(
@@ -99,7 +99,7 @@ def build(
     folder: str,
     spec: datasets.DatasetSpec,
     output: str,
-    facts: Mapping[str, Any],
+    judged: evaluation.Judged,
 ) -> None:
     """Lays out the pipeline: ground truth of `source` against the predictions of `folder`."""
     _ = (
@@ -107,7 +107,7 @@ def build(
         | 'ReadTruth' >> source
         | 'JudgeEachImage' >> beam.ParDo(Judge(folder, spec))
         | 'JoinCounts' >> beam.CombineGlobally(Sum(tally.Tally.zero(spec.labels)))
-        | 'ComputeFigures' >> beam.Map(evaluation.figures, spec, facts)
+        | 'ComputeFigures' >> beam.Map(evaluation.figures, spec, judged)
         | 'WriteFigures' >> beam.Map(write, output)
     )
 
@@ -201,16 +201,10 @@ def labelled(name: str, panoptic: np.ndarray | None) -> Truth:
     return Truth(name, panoptic)
 
 
-def write(figures: Mapping[str, Any], output: str) -> None:
-    """Writes the JSON file whole."""
-    content = json.dumps(figures, indent=2).encode() + b'\n'
-    if '://' not in output:
-        outputs.write_whole(output, content)
-        return
-    aside = f'{output}{outputs.PARTIAL}'
-    with filesystems.FileSystems.create(aside) as file:
-        file.write(content)
-    filesystems.FileSystems.rename([aside], [output])
+def write(found: evaluation.Figures, output: str) -> None:
+    """Writes the JSON file of figures, and before it that of single images; each appears whole."""
+    result_files.write_images(output, found.images)
+    result_files.write(output, found.result)
 
 
 def _source(given: str, split: str, spec: datasets.DatasetSpec) -> beam.PTransform:

@@ -21,7 +21,7 @@ import numpy as np
 from panpipe.model import datasets, errors
 from panpipe.model.drawing import error_maps
 from panpipe.model.jobs import command_line, outputs, progress
-from panpipe.model.metrics import tally
+from panpipe.model.metrics import results, tally
 from panpipe.pipelines.reporting import charts, curves, gallery, inputs
 from panpipe.pipelines.scoring import evaluation
 
@@ -69,54 +69,51 @@ def render(facts: Mapping[str, Any]) -> str:
     return environment.from_string(text).render(facts)
 
 
-def tiles(score: Mapping[str, Any], evaluated: Mapping[str, Any]) -> list[dict[str, str]]:
+def tiles(score: results.Result, evaluated: results.Result) -> list[dict[str, str]]:
     """Lists the numbers at the top of the page, in per cent.
 
     Args:
-      score: content of a score file; where it is empty our own numbers stand in its place.
-      evaluated: content of an evaluation file, for intervals.
+      score: of the score job, or our own where there is none.
+      evaluated: of the evaluate job, for intervals and boundaries.
     """
-    intervals = evaluated['intervals']
-    source = score or evaluated
     found = []
     for measure, group in _TILES:
-        value = source.get(measure, {}).get(group)
-        if value is not None:
-            name = measure.upper() + ('' if group == 'all' else f' {group}')
-            interval = intervals['pq'].get(group) if measure == 'pq' else None
-            found.append({'name': name, 'value': f'{value:.1f}', 'note': _note(interval, intervals['level'])})
-    edges = evaluated.get('boundary_pq', {}).get('all')
-    if edges is not None:
-        found.append({'name': 'boundary PQ', 'value': f'{edges:.1f}', 'note': 'per cent, outlines count'})
-    if source.get('miou') is not None:
-        note = _note(intervals['miou'], intervals['level'])
-        found.append({'name': 'mIoU', 'value': f'{source["miou"]:.1f}', 'note': note})
+        name = measure.upper() + ('' if group == 'all' else f' {group}')
+        note = _interval(evaluated, group) if measure == 'pq' else 'per cent'
+        found.append((name, getattr(getattr(score, measure), group), note))
+    edges = evaluated.boundary_pq and evaluated.boundary_pq.all
+    found.append(('boundary PQ', edges, 'per cent, outlines count'))
+    found.append(('mIoU', score.miou, _interval(evaluated, 'miou')))
     for key, name in (('ap', 'AP'), ('ap50', 'AP 50')):
-        value = (score.get('instance') or {}).get(key)
-        if value is not None:
-            found.append({'name': name, 'value': f'{value:.1f}', 'note': 'per cent, masks'})
-    return found
+        found.append((name, getattr(score.instance, key, None), 'per cent, masks'))
+    return [
+        {'name': name, 'value': f'{value:.1f}', 'note': note}
+        for name, value, note in found
+        if value is not None
+    ]
 
 
-def comparison(score: Mapping[str, Any]) -> list[dict[str, Any]]:
+def comparison(score: results.Result) -> list[dict[str, Any]]:
     """Lists official numbers with our own of the same files, in per cent."""
-    rows = []
-    for measure in ('pq', 'sq', 'rq'):
-        for group, own in score.get('ours', {}).get(measure, {}).items():
-            difference = score['difference'][measure][group]
-            rows.append(_compared(f'{measure.upper()} {group}', score[measure][group], own, difference))
-    own = score.get('ours', {}).get('miou')
-    if own is not None:
-        rows.append(_compared('mIoU', score['miou'], own, score['difference']['miou']))
-    return rows
+    ours, difference = score.ours or results.Means(), score.difference or results.Means()
+    rows = [('mIoU', score.miou, ours.miou, difference.miou)]
+    for measure in reversed(results.MEASURES):
+        for group in reversed(results.GROUPS):
+            parts = (getattr(part, measure) or results.NOTHING for part in (score, ours, difference))
+            rows.insert(0, (f'{measure.upper()} {group}', *(getattr(part, group) for part in parts)))
+    names = ('name', 'official', 'own', 'difference')
+    return [dict(zip(names, row, strict=True)) for row in rows if row[2] is not None]
 
 
-def _compared(name: str, official: float, own: float, difference: float) -> dict[str, Any]:
-    return {'name': name, 'official': official, 'own': own, 'difference': difference}
-
-
-def _note(interval: Sequence[float] | None, level: int) -> str:
-    return 'per cent' if interval is None else f'{interval[0]:.1f} to {interval[1]:.1f} ({level} %)'
+def _interval(evaluated: results.Result, name: str) -> str:
+    """Says where a measure may lie: PQ of a group of classes, or 'miou'."""
+    intervals = evaluated.intervals
+    if intervals is None:
+        return 'per cent'
+    interval = intervals.miou if name == 'miou' else intervals.pq.get(name)
+    if interval is None:
+        return 'per cent'
+    return f'{interval[0]:.1f} to {interval[1]:.1f} ({intervals.level} %)'
 
 
 def _write(arguments: argparse.Namespace) -> None:
@@ -132,10 +129,10 @@ def _facts(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> dict[st
     given = inputs.read(vars(arguments))
     score = given.score
     shown = gallery.Gallery.open(arguments.ground_truth, arguments.split, arguments.predictions, spec)
-    evaluated = given.evaluation or _evaluate(shown)
-    per_image = {image['image_id']: image for image in evaluated['per_image']}
-    measure = 'pq' if any(image['pq'] is not None for image in per_image.values()) else 'miou'
-    worth = {name: per_image.get(name, {}).get(measure) for name in shown.images}
+    evaluated, images = given.evaluation or _evaluate(shown)
+    measure = 'pq' if any(image.pq is not None for image in images) else 'miou'
+    known = {image.image_id: getattr(image, measure) for image in images}
+    worth = {name: known.get(name) for name in shown.images}
     cards = [
         shown.card(name, group, worth[name]) for name, group in gallery.choose(worth, arguments.pictures)
     ]
@@ -145,9 +142,9 @@ def _facts(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> dict[st
     return {
         'title': f'Panoptic segmentation of {spec.name}',
         'subtitle': f'Split {arguments.split}, {len(shown.images)} images'
-        + (f'; judged by {score["evaluator"]}' if score else '; judged by panpipe'),
-        'tiles': tiles(score, evaluated),
-        'comparison': comparison(score),
+        + (f'; judged by {score.evaluator}' if score else '; judged by panpipe'),
+        'tiles': tiles(score or evaluated, evaluated),
+        'comparison': comparison(score or evaluated),
         'measure': measure.upper().replace('MIOU', 'mIoU'),
         'cards': cards,
         'groups': {name: [card for card in cards if card.group == name] for name in _GROUPS},
@@ -155,7 +152,7 @@ def _facts(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> dict[st
         'error_legend': {
             name: tuple(error_maps.COLORS[error].tolist()) for error, name in error_maps.NAMES.items()
         },
-        'sizes': {name: row for name, row in evaluated['by_size'].items() if row['pq'] is not None},
+        'sizes': {name: row for name, row in (evaluated.by_size or {}).items() if row.pq is not None},
         'oracles': given.oracles,
         'measures': list(_MEASURES.values()),
         'bar': list(_MEASURES).index('pq' if measure == 'pq' else 'iou'),
@@ -164,7 +161,7 @@ def _facts(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> dict[st
             category.name: next((card.name for card in cards if category.id in card.classes), '')
             for category in spec.categories
         },
-        'confusion': _confusion(evaluated.get('confusion')),
+        'confusion': _confusion(evaluated.confusion),
         'plots': curves.plots(scalars),
         'training': f'{seconds:.0f} s between first and last summary, {speed:.2f} steps a second',
         'statistics': given.statistics,
@@ -175,32 +172,31 @@ def _facts(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> dict[st
     }
 
 
-def _evaluate(shown: gallery.Gallery) -> dict[str, Any]:
+def _evaluate(shown: gallery.Gallery) -> evaluation.Figures:
     """Evaluates all images here, as the evaluate job does."""
     total = tally.Tally.zero(shown.spec.labels)
     with progress.bar('report', len(shown.images)) as advance:
         for number, name in enumerate(shown.images, 1):
             total += shown.judge(name)
             advance(number, '')
-    return evaluation.figures(total, shown.spec, {'evaluator': 'panpipe'})
+    return evaluation.figures(total, shown.spec, evaluation.Judged('panpipe'))
 
 
-def _confusion(counted: Mapping[str, Any] | None) -> str:
-    """Draws the matrix of an evaluation, or nothing of one from before there was any."""
-    return charts.confusion(np.array(counted['counts']), counted['classes']) if counted else ''
+def _confusion(counted: results.Confusion | None) -> str:
+    """Draws the matrix of an evaluation, if it has one."""
+    return charts.confusion(np.array(counted.counts), counted.classes) if counted else ''
 
 
-def _classes(score: Mapping[str, Any], spec: datasets.DatasetSpec) -> list[dict[str, Any]]:
+def _classes(score: results.Result, spec: datasets.DatasetSpec) -> list[dict[str, Any]]:
     """Lists the classes that occur, with the measures of `_MEASURES` in per cent or None."""
-    figures = score.get('per_class', {})
     return [
         {
             'name': category.name,
             'color': category.color,
-            'values': [figures[category.name].get(measure) for measure in _MEASURES],
+            'values': [getattr(score.per_class[category.name], measure) for measure in _MEASURES],
         }
         for category in spec.categories
-        if category.name in figures
+        if category.name in score.per_class
     ]
 
 

@@ -7,21 +7,21 @@ is panpipe's.
 """
 
 import argparse
+import dataclasses
 import functools
-import json
 import pathlib
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from rich import console, table
 
 from panpipe.model import errors
 from panpipe.model.jobs import command_line, outputs
-from panpipe.pipelines.scoring import judges, official_python, own_score, summaries
+from panpipe.model.metrics import result_files, results
+from panpipe.pipelines.scoring import judges, official_python, own_score
 
-_JUDGES: Mapping[str, Callable[..., dict[str, Any]]] = {'cityscapes': judges.cityscapes, 'coco': judges.coco}
+_JUDGES: Mapping[str, Callable[..., results.Result]] = {'cityscapes': judges.cityscapes, 'coco': judges.coco}
 _EXAMPLES = (
     'panpipe score --format cityscapes --predictions predictions --ground_truth raw --output score.json',
     'panpipe score --format coco --predictions predictions --ground_truth raw --split val',
@@ -53,66 +53,68 @@ def _run(arguments: argparse.Namespace) -> None:
     places = arguments.predictions.absolute(), arguments.ground_truth.absolute()
     with tempfile.TemporaryDirectory(prefix='panpipe-score-') as scratch:
         score = _JUDGES[arguments.format](*places, arguments.split, pathlib.Path(scratch), python)
-    score = {'format': arguments.format, 'split': arguments.split, **score}
+    score = dataclasses.replace(score, format=arguments.format, split=arguments.split)
     if arguments.output:
-        write(arguments.output, score)
+        result_files.write(arguments.output, score)
     show(score)
     _compare(score)
 
 
-def _compare(score: Mapping[str, Any]) -> None:
+def _compare(score: results.Result) -> None:
     """Refuses own numbers that differ from the official ones, but for what these make of several crowds.
 
     Raises:
       errors.JobError: they do.
     """
-    is_ambiguous = bool(score.get('ambiguous_images'))
-    if is_ambiguous:
+    if score.ambiguous_images:
         print(
-            f'panpipe score: {len(score["ambiguous_images"])} images have several crowds of one class, of '
+            f'panpipe score: {len(score.ambiguous_images)} images have several crowds of one class, of '
             'which the official evaluator sees the last alone (docs/evaluation.md)'
         )
-    for key, value in score.get('difference', {}).items():
-        if is_ambiguous and key in summaries.MEASURES:
-            continue
-        for group, difference in value.items() if isinstance(value, Mapping) else (('', value),):
-            if difference is not None and abs(difference) > own_score.TOLERANCE:
-                raise errors.JobError(
-                    f"panpipe's own {key} {group} differs by {difference:.2g} per cent from the official "
-                    'one; please report it with these files'
-                )
+    for name, value in _differences(score):
+        if value is not None and abs(value) > own_score.TOLERANCE:
+            raise errors.JobError(
+                f"panpipe's own {name} differs by {value:.2g} per cent from the official one; please report "
+                'it with these files'
+            )
 
 
-def write(path: pathlib.Path, score: Mapping[str, Any]) -> None:
-    """Writes the score file whole."""
-    outputs.write_whole(path, json.dumps(score, indent=2).encode() + b'\n')
+def _differences(score: results.Result) -> Iterator[tuple[str, float | None]]:
+    """Yields what must be zero, by name."""
+    if score.difference is None:
+        return
+    if not score.ambiguous_images:
+        for measure in results.MEASURES:
+            groups: results.Groups | None = getattr(score.difference, measure)
+            yield from ((f'{measure} {group}', value) for group, value in (groups or results.NOTHING).items())
+    yield 'miou', score.difference.miou
 
 
-def show(score: Mapping[str, Any]) -> None:
+def show(score: results.Result) -> None:
     """Prints the means as a table: official, and in brackets by how much ours differ."""
     grid = table.Table('per cent')
     for name in ('PQ', 'SQ', 'RQ', 'classes'):
         grid.add_column(name, justify='right')
-    difference = score.get('difference', {})
-    if score['num_classes']['all']:
-        for group in summaries.GROUPS:
-            own = [difference.get(key, {}).get(group) for key in summaries.MEASURES]
-            official = [score[key][group] for key in summaries.MEASURES]
-            grid.add_row(group, *map(_figure, official, own), str(score['num_classes'][group]))
+    difference = score.difference or results.Means()
+    if score.num_classes.all:
+        for group in results.GROUPS:
+            figures = (
+                _figure(getattr(getattr(score, key), group), getattr(getattr(difference, key), group, None))
+                for key in results.MEASURES
+            )
+            grid.add_row(group, *figures, str(getattr(score.num_classes, group)))
         grid.add_section()
-    grid.add_row('mIoU', _figure(score['miou'], difference.get('miou')))
-    instance = score.get('instance')
+    grid.add_row('mIoU', _figure(score.miou, difference.miou))
+    instance = score.instance
     if instance:
-        grid.add_row('AP', _figure(instance.get('ap')))
-        grid.add_row('AP 50', _figure(instance.get('ap50')))
+        grid.add_row('AP', _figure(instance.ap))
+        grid.add_row('AP 50', _figure(instance.ap50))
     console.Console().print(grid)
-    print(f'panpipe score: {score["num_images"]} images, judged by {score["evaluator"]}')
-    if instance:
-        told = instance.get('undefined')
-        print(
-            'panpipe score: instances '
-            + (f'have no score: {told}' if told else f'judged by {instance["evaluator"]}')
-        )
+    print(f'panpipe score: {score.num_images} images, judged by {score.evaluator}')
+    if instance and instance.undefined:
+        print(f'panpipe score: instances have no score: {instance.undefined}')
+    elif instance:
+        print(f'panpipe score: instances judged by {instance.evaluator}')
 
 
 def _figure(value: float | None, difference: float | None = None) -> str:

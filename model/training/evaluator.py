@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +16,7 @@ import tensorflow as tf
 from panpipe.model import inference, labels, tensors
 from panpipe.model.inputs import pipeline
 from panpipe.model.losses import total
-from panpipe.model.metrics import average_precision, quality
+from panpipe.model.metrics import average_precision, quality, results
 from panpipe.model.postprocess import restore, scores
 
 Losses = dict[str, tf.Tensor]
@@ -24,7 +24,7 @@ Losses = dict[str, tf.Tensor]
 Predict = Callable[[tf.Tensor], inference.Inference]
 
 _MEASURES = ('pq', 'sq', 'rq')
-_PRECISIONS = {'ap': 'AP_Mask', 'ap50': 'AP_Mask_@IoU=0.5', 'ap75': 'AP_Mask_@IoU=0.75'}
+_PRECISIONS = ('AP_Mask', 'AP_Mask_@IoU=0.5', 'AP_Mask_@IoU=0.75')
 
 
 class Found(NamedTuple):
@@ -54,12 +54,14 @@ class Evaluation:
       panoptic: counts of panoptic quality, or None for a network that tells no instances apart.
       semantic: confusion of semantic classes.
       precision: average precision of instances by `average_precision.NAMES`, empty for such a network.
+      num_images: how many images were evaluated.
     """
 
     losses: dict[str, float]
     panoptic: quality.PanopticQuality | None
     semantic: quality.ConfusionMatrix
     precision: Mapping[str, float]
+    num_images: int = 0
 
     def scalars(self, *, all_precisions: bool = False) -> dict[str, float]:
         """Returns TensorBoard scalars by the reference's tags; what is undefined is left out.
@@ -77,31 +79,30 @@ class Evaluation:
         }
         return {tag: value for tag, value in found.items() if not math.isnan(value)}
 
-    def summary(self) -> dict[str, Any]:
-        """Returns what evaluation.json holds: per cent, in the form of the score job.
+    def result(self, classes: Mapping[str, int] | None = None, step: int | None = None) -> results.Result:
+        """Computes what evaluation.json holds.
 
-        'pq', 'sq' and 'rq' are there where panoptic quality is, and `instance` holds what is defined of 'ap',
-        'ap50' and 'ap75'.
-        `confusion` counts pixels by true class (row) and predicted class (column; the last one is no class).
+        Args:
+          classes: number of each class by its name, for figures of classes and their confusion.
+          step: of the training.
         """
-        result = self.panoptic and self.panoptic.result()
-        parts = {'all': result, 'things': result.things, 'stuff': result.stuff} if result else {}
-        return {
-            **{
-                key: {name: 100 * getattr(part, key) for name, part in parts.items()}
-                for key in _MEASURES
-                if parts
-            },
-            'instance': {
-                key: 100 * self.precision[name]
-                for key, name in _PRECISIONS.items()
-                if self.precision and not math.isnan(self.precision[name])
-            },
-            'miou': 100 * self.semantic.result().miou,
-            'losses': self.losses,
-            'confusion': self.semantic.counts.tolist(),
-            'evaluator': 'panpipe',
-        }
+        counted = results.of_counts(self.panoptic, self.semantic, classes or {}, 'panpipe', self.num_images)
+        confusion = results.Confusion.of(self.semantic, classes) if classes else None
+        return dataclasses.replace(
+            counted,
+            miou=results.per_cent(results.defined(self.semantic.result().miou)),
+            instance=self._precision(),
+            confusion=confusion,
+            losses={name: results.defined(value) for name, value in self.losses.items()} or None,
+            step=step,
+        )
+
+    def _precision(self) -> results.Precision | None:
+        """Returns average precision in per cent, None for a network that tells no instances apart."""
+        if not self.precision:
+            return None
+        ap, ap50, ap75 = (results.per_cent(results.defined(self.precision[name])) for name in _PRECISIONS)
+        return results.Precision(evaluator='pycocotools (COCOeval)', ap=ap, ap50=ap50, ap75=ap75)
 
 
 def _panoptic(result: quality.PanopticResult) -> dict[str, float]:
@@ -156,8 +157,8 @@ def evaluate(
         losses.append({name: float(value) for name, value in sample_losses.items()})
     means = {name: float(np.mean([one[name] for one in losses])) for name in (losses[0] if losses else {})}
     if not has_instances:
-        return Evaluation(means, None, semantic, {})
-    return Evaluation(means, panoptic, semantic, things.result())
+        return Evaluation(means, None, semantic, {}, len(losses))
+    return Evaluation(means, panoptic, semantic, things.result(), len(losses))
 
 
 def _predict(

@@ -18,6 +18,7 @@ from panpipe.model import build, checkpoints, config, datasets, errors
 from panpipe.model.inputs import pipeline
 from panpipe.model.jobs import progress
 from panpipe.model.losses import mask_transformer, matching, total
+from panpipe.model.metrics import results
 from panpipe.model.training import averages, run_folder, snapshots, solver, train_step
 
 
@@ -87,10 +88,10 @@ class Training:
         """Lends the network the weights that evaluation is of: the averaged ones, where there are any."""
         return self._trainer.average.applied() if self._trainer.average else contextlib.nullcontext()
 
-    def save_best(self, evaluation: dict[str, Any]) -> None:
+    def save_best(self, evaluation: results.Result) -> None:
         """Keeps the weights of this step as the best so far, and what they were found to be worth."""
         self._best.save(checkpoint_number=self.step)
-        self._directory.write_json(run_folder.BEST, evaluation)
+        self._directory.write_result(run_folder.BEST, evaluation)
 
     def _show_first_batch(self) -> None:
         """Draws what the first replica is going to learn from first; the batch is trained on all the same."""

@@ -7,16 +7,16 @@
 """
 
 import functools
-import json
 import os
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.image import metadata  # type: ignore[import-untyped]
 
 from panpipe.model import errors
+from panpipe.model.metrics import result_files, results
+from panpipe.model.storage import files
 
 # Files of a run that hold an evaluation: the last one, and that of the best weights.
 LAST = 'evaluation.json'
@@ -78,17 +78,14 @@ class RunDirectory:
                 tf.summary.write(tag, content, metadata=metadata.create_summary_metadata(None, None))
         self._writer(kind).flush()
 
-    def write_json(self, name: str, content: dict[str, Any]) -> None:
-        """Writes a JSON file whole: aside first, then renamed."""
-        write_whole(os.path.join(self.path, name), (json.dumps(content, indent=2) + '\n').encode())
+    def write_result(self, name: str, result: results.Result) -> None:
+        """Writes an evaluation, whole; `name` is LAST or BEST."""
+        result_files.write(os.path.join(self.path, name), result)
 
-    def read_json(self, name: str) -> dict[str, Any]:
-        """Reads what `write_json` wrote; nothing where there is no such file."""
+    def read_result(self, name: str) -> results.Result | None:
+        """Reads what `write_result` wrote; None where there is no such file."""
         path = os.path.join(self.path, name)
-        if not tf.io.gfile.exists(path):
-            return {}
-        with tf.io.gfile.GFile(path) as file:
-            return json.loads(file.read())
+        return result_files.read(path, 'train') if files.is_file(path) else None
 
     @functools.cache  # noqa: B019 (one run directory a process)
     def _writer(self, kind: str) -> tf.summary.SummaryWriter:

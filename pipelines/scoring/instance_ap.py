@@ -11,7 +11,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from panpipe.model import errors
-from panpipe.model.metrics import average_precision
+from panpipe.model.metrics import average_precision, results
 from panpipe.pipelines.formats import png, segments
 from panpipe.pipelines.scoring import official_python, truths
 
@@ -24,7 +24,7 @@ _AT_50, _ALL_AREAS, _MOST = 0, 0, -1
 
 def cityscapes(
     predictions: pathlib.Path, root: pathlib.Path, split: str, scratch: pathlib.Path, python: str
-) -> dict[str, Any] | None:
+) -> results.Precision | None:
     """Scores `instance/*.txt` by evalInstanceLevelSemanticLabeling.
 
     Args:
@@ -35,8 +35,7 @@ def cityscapes(
       python: the evaluators' interpreter.
 
     Returns:
-      `ap` and `ap50` in per cent, and these in `per_class`; or `undefined`, with the reason; None where there
-      are no instance files.
+      None where there are no instance files.
 
     Raises:
       errors.InputError: the text file of an image is missing.
@@ -47,7 +46,7 @@ def cityscapes(
     suffix = '_gtFine_instanceIds.png'
     found = sorted(root.glob(f'gtFine/{split}/*/*{suffix}'))
     if not found:
-        return {'undefined': f'{root}/gtFine/{split} has no *{suffix} files'}
+        return results.Precision(f'{root}/gtFine/{split} has no *{suffix} files')
     pairs = [(folder / f'{path.name.removesuffix(suffix)}.txt', path) for path in found]
     missing = [text for text, _ in pairs if not text.is_file()]
     if missing:
@@ -67,7 +66,7 @@ def coco(
     split: str,
     truth: truths.Panoptic,
     pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
-) -> dict[str, Any] | None:
+) -> results.Precision | None:
     """Scores `instances.json` by pycocotools, as `cityscapes` does.
 
     `pairs` joins the entries of an image in the ground truth and in the prediction, whose ids may differ.
@@ -81,10 +80,10 @@ def coco(
     detections = json.loads(path.read_text())
     names = {c['id']: c['name'] for c in truth.content['categories'] if c.get('isthing')}
     if not detections:
-        return {'undefined': f'{path} lists no detection'}
+        return results.Precision(f'{path} lists no detection')
     content, source = _truth(root, split, truth, names)
     if not content['annotations']:
-        return {'undefined': 'no thing occurs in the ground truth'}
+        return results.Precision('no thing occurs in the ground truth')
     evaluator = f'pycocotools {importlib.metadata.version("pycocotools")} (COCOeval, segm, {source})'
     images = {predicted['image_id']: true['image_id'] for true, predicted in pairs}
     return _summary(judge(content, _renumbered(images, detections, path)), evaluator)
@@ -158,15 +157,13 @@ def _renumbered(
         ) from error
 
 
-def _summary(judged: Mapping[str, Any], evaluator: str) -> dict[str, Any]:
-    """Makes the entry of the score file: per cent."""
+def _summary(judged: Mapping[str, Any], evaluator: str) -> results.Precision:
+    """Makes a result of fractions."""
     if 'undefined' in judged:
-        return {'undefined': judged['undefined']}
-    return {
-        'evaluator': evaluator,
-        **{key: 100 * judged[key] for key in _MEASURES if key in judged},
-        'per_class': {
-            name: {key: 100 * value for key, value in one.items()}
-            for name, one in judged['per_class'].items()
-        },
+        return results.Precision(judged['undefined'])
+    classes = {
+        name: results.ClassPrecision(100 * one['ap'], 100 * one['ap50'])
+        for name, one in judged['per_class'].items()
     }
+    means = {key: 100 * judged[key] for key in _MEASURES if key in judged}
+    return results.Precision(evaluator=evaluator, per_class=classes, **means)

@@ -5,6 +5,7 @@ The evaluators run unmodified in a Python of their own: cityscapesScripts for Ci
 follows panopticapi, for COCO. pycocotools runs in this one.
 """
 
+import dataclasses
 import importlib.metadata
 import os
 import pathlib
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from panpipe.model import datasets, errors, labels
-from panpipe.model.metrics import quality
+from panpipe.model.metrics import quality, results
 from panpipe.pipelines.predictions import prediction_files
 from panpipe.pipelines.scoring import instance_ap, official_python, own_score, summaries, truths
 
@@ -26,7 +27,7 @@ Entry = Mapping[str, Any]
 
 def cityscapes(
     predictions: pathlib.Path, root: pathlib.Path, split: str, scratch: pathlib.Path, python: str
-) -> dict[str, Any]:
+) -> results.Result:
     """Scores the predictions of a Cityscapes split by cityscapesScripts.
 
     Args:
@@ -37,9 +38,6 @@ def cityscapes(
       scratch: empty folder for files on the way.
       python: the evaluators' interpreter.
 
-    Returns:
-      The content of the score file.
-
     Raises:
       errors.InputError: files are missing or do not fit each other.
     """
@@ -47,7 +45,7 @@ def cityscapes(
     truth = classes or truths.cityscapes(root, split, scratch, python)
     names = [str(entry['image_id']) for entry in truth.annotations]
     facts: dict[str, Any] = {}
-    own: dict[str, Any] = {}
+    own = results.Means()
     if has_panoptic(predictions):
         prediction = truths.read(predictions / _DOCUMENT, predictions / 'panoptic')
         by_image = {entry['image_id']: entry for entry in prediction.annotations}
@@ -60,19 +58,20 @@ def cityscapes(
     _announce('cityscapesScripts', len(names))
     facts['semantic'] = list(zip(semantic, truth_files, strict=True))
     found = official_python.judge(python, 'cityscapes.py', facts, scratch)
-    own['miou'] = own_score.miou(facts['semantic'], sorted(_CITYSCAPES.from_official))
+    miou = own_score.miou(facts['semantic'], sorted(_CITYSCAPES.from_official))
+    own = dataclasses.replace(own, miou=miou)
     programs = ['evalPanopticSemanticLabeling'] * has_panoptic(predictions) + [
         'evalPixelLevelSemanticLabeling'
     ]
     evaluator = f'cityscapesScripts {found["version"]} ({", ".join(programs)})'
-    score = summaries.summary(found, found['miou'], found['iou'], evaluator, len(names))
+    score = summaries.official(found, found['miou'], found['iou'], evaluator, len(names))
     instance = instance_ap.cityscapes(predictions, root, split, scratch, python)
     return _with_own(score, own, instance, own_score.ambiguous(truth))
 
 
 def coco(
     predictions: pathlib.Path, root: pathlib.Path, split: str, scratch: pathlib.Path, python: str
-) -> dict[str, Any]:
+) -> results.Result:
     """Scores the predictions of a split in COCO layout by hotcoco and pycocotools, as `cityscapes` does.
 
     There is no official mIoU; that figure is panpipe's.
@@ -110,26 +109,29 @@ def _of_classes(
     names: Sequence[str],
     evaluator: str,
     num_images: int,
-) -> dict[str, Any]:
-    """Makes the content of a score file whose mIoU is of our confusion matrix."""
+) -> results.Result:
+    """Makes a result whose mIoU is of our confusion matrix."""
     semantic = matrix.result()
     ious = {
         name: float(iou) for name, iou in zip(names, semantic.per_class, strict=True) if not np.isnan(iou)
     }
-    return summaries.summary(found, semantic.miou if ious else None, ious, evaluator, num_images)
+    return summaries.official(found, semantic.miou if ious else None, ious, evaluator, num_images)
 
 
 def _with_own(
-    score: dict[str, Any], own: Mapping[str, Any], instance: dict[str, Any] | None, ambiguous: Sequence[Any]
-) -> dict[str, Any]:
+    score: results.Result,
+    own: results.Means,
+    instance: results.Precision | None,
+    ambiguous: Sequence[str | int],
+) -> results.Result:
     """Adds the instance score, our numbers, and by how much these differ from the official ones."""
-    return {
-        **score,
-        'instance': instance,
-        'ours': dict(own),
-        'difference': own_score.differences(score, own),
-        'ambiguous_images': list(ambiguous),
-    }
+    return dataclasses.replace(
+        score,
+        instance=instance,
+        ours=own,
+        difference=own_score.differences(score, own),
+        ambiguous_images=tuple(ambiguous),
+    )
 
 
 def _classes(truth: truths.Panoptic, predictions: pathlib.Path) -> quality.ConfusionMatrix:

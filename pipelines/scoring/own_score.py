@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from panpipe.model import labels
-from panpipe.model.metrics import quality
+from panpipe.model.metrics import quality, results
 from panpipe.pipelines.formats import png
-from panpipe.pipelines.scoring import summaries, truths
+from panpipe.pipelines.scoring import truths
 
 Entry = Mapping[str, Any]
 # Of fractions, 1e-6; in per cent.
@@ -49,15 +49,11 @@ def count(
     return Counts(segments, pixels)
 
 
-def panoptic(counted: quality.PanopticQuality) -> dict[str, dict[str, float]]:
-    """Computes pq, sq and rq in per cent, each by 'all', 'things' and 'stuff' as far as these occur."""
+def panoptic(counted: quality.PanopticQuality) -> results.Means:
+    """Computes PQ, SQ and RQ in per cent."""
     result = counted.result()
-    groups = {'all': result, 'things': result.things, 'stuff': result.stuff}
-    present = {name: means for name, means in groups.items() if means.num_classes}
-    return {
-        key: {name: 100 * getattr(means, key) for name, means in present.items()}
-        for key in summaries.MEASURES
-    }
+    pq, sq, rq = (results.Groups.of(result, measure) for measure in results.MEASURES)
+    return results.Means(pq, sq, rq)
 
 
 def miou(pairs: Sequence[tuple[str, str]], official: Sequence[int]) -> float | None:
@@ -78,19 +74,14 @@ def miou(pairs: Sequence[tuple[str, str]], official: Sequence[int]) -> float | N
     return 100 * total.result().miou if total.counts.any() else None
 
 
-def differences(official: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+def differences(official: results.Result, own: results.Means) -> results.Means:
     """Subtracts official numbers from own ones, measure by measure, group by group."""
-    found: dict[str, Any] = {}
-    for key, value in own.items():
-        if isinstance(value, Mapping):
-            found[key] = {name: _difference(one, official[key][name]) for name, one in value.items()}
-        else:
-            found[key] = _difference(value, official[key])
-    return found
-
-
-def _difference(own: float | None, official: float | None) -> float | None:
-    return None if own is None or official is None else own - official
+    return results.Means(
+        own.pq and own.pq.minus(official.pq),
+        own.sq and own.sq.minus(official.sq),
+        own.rq and own.rq.minus(official.rq),
+        results.difference(own.miou, official.miou),
+    )
 
 
 def ambiguous(truth: truths.Panoptic) -> list[Any]:
