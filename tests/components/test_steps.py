@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 import inspect
-import json
 import pathlib
 import re
 import types
@@ -10,6 +9,7 @@ from kfp import dsl
 
 from panpipe.components import command, experiment, places, profiles, steps
 from panpipe.model.jobs import command_line
+from panpipe.model.metrics import result_files, results
 
 STEPS = tuple(step for step in profiles.STEPS if step != 'summary')
 VALUES = {
@@ -46,6 +46,11 @@ def _arguments(function, folder):
     return made
 
 
+def _scored(pq):
+    groups = results.Groups(pq, None, None), results.NOTHING, results.NOTHING
+    return results.Result('e', 1, *groups, results.ClassCounts(), None, {})
+
+
 @pytest.mark.parametrize('name', STEPS)
 def test_steps_call_jobs_with_arguments_that_these_know(name, tmp_path, monkeypatch):
     """Runs the body of a step with the jobs' real parsers, but stops each job before its work."""
@@ -58,11 +63,10 @@ def test_steps_call_jobs_with_arguments_that_these_know(name, tmp_path, monkeypa
 
     monkeypatch.setattr(command_line, 'run', stop)
     function = getattr(steps, name).python_func
-    (tmp_path / 'score').write_text('{"pq": {"all": 1}, "miou": 2}')
+    result_files.write(tmp_path / 'score', _scored(1.0))
     run_dir = tmp_path / 'evaluation' / 'run'
     run_dir.mkdir(parents=True)
-    confusion = [[0] * 20 for _ in range(19)]
-    (run_dir / 'evaluation.json').write_text(json.dumps({'miou': 1.0, 'confusion': confusion}))
+    result_files.write(run_dir / 'evaluation.json', _scored(1.0))
     function(**_arguments(function, tmp_path))
     job = {'source': 'workflow', 'accept': 'workflow', 'evaluate': 'train'}.get(name, name)
     assert job in called
@@ -81,7 +85,7 @@ def test_a_model_below_the_gate_is_not_accepted(tmp_path, capsys):
     made = {
         name: dsl.Artifact(name=name, uri=str(tmp_path / name)) for name in ('score', 'exported', 'accepted')
     }
-    (tmp_path / 'score').write_text('{"pq": {"all": 54.3}}')
+    result_files.write(tmp_path / 'score', _scored(54.3))
     with pytest.raises(SystemExit) as stop:
         steps.accept.python_func(55.0, '', *made.values())
     assert stop.value.code == 1

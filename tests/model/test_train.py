@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The train job: one step equals the reference's, a resumed run equals one that never stopped."""
 
+import dataclasses
 import json
 import shutil
 
@@ -12,6 +13,7 @@ import experiments
 import shared
 from panpipe.model import build, checkpoints, config, datasets, export, oracles, tensors, train
 from panpipe.model.losses import total
+from panpipe.model.metrics import results
 from panpipe.model.postprocess import upsample
 from panpipe.model.training import loop, run_folder, train_step
 
@@ -175,8 +177,12 @@ def test_evaluations_are_due_at_multiples_and_at_the_end():
 
 
 def test_the_best_evaluation_has_the_highest_quality():
-    low, high = ({'step': 1, 'pq': {'all': value}} for value in (10.0, 20.0))
-    assert train.is_better(low, {})
+    nothing = results.Result('e', 1, *[results.NOTHING] * 3, results.ClassCounts(), None, {})
+    low, high = (
+        dataclasses.replace(nothing, pq=results.Groups(value, None, None), miou=-value)
+        for value in (10.0, 20.0)
+    )
+    assert train.is_better(low, None)
     assert train.is_better(high, low)
     assert not train.is_better(low, high)
     assert not train.is_better(high, high)

@@ -26,7 +26,7 @@ from panpipe.pipelines.scoring import evaluation
 
 CITYSCAPES, COCO = (datasets.SPECS[f'{name}_panoptic'] for name in ('cityscapes', 'coco'))
 SMALL = synthetic.SMALL
-FACTS = {'evaluator': 'panpipe 0'}
+JUDGED = evaluation.Judged('panpipe 0')
 
 
 def _perturb(rng, panoptic, labels):
@@ -72,7 +72,11 @@ def _run(tmp_path, truth, spec, *more):
     return evaluate.main([*arguments, '--output', str(output), *more]), output
 
 
-def _assert_in_memory(content, pairs, spec):
+def _images(output):
+    return [json.loads(line) for line in output.with_name('evaluation.images.jsonl').read_text().splitlines()]
+
+
+def _assert_in_memory(content, images, pairs, spec):
     labels = spec.labels
     panoptic, semantic = quality.PanopticQuality.zero(labels), quality.ConfusionMatrix.zero(labels)
     edges = quality.PanopticQuality.zero(labels)
@@ -94,9 +98,9 @@ def _assert_in_memory(content, pairs, spec):
         one = result.per_class[category.id]
         if one.is_valid:
             assert content['per_class'][category.name]['pq'] == 100 * one.pq
-    assert [image['image_id'] for image in content['per_image']] == sorted(pairs)
+    assert [image['image_id'] for image in images] == sorted(pairs)
     for key, numbers in zip(('tp', 'fn', 'fp'), panoptic.counts, strict=True):
-        assert sum(image[key] for image in content['per_image']) == numbers.sum()
+        assert sum(image[key] for image in images) == numbers.sum()
         assert sum(content['by_size'][size][key] for size in sizes.RANGES) == numbers.sum()
 
 
@@ -114,10 +118,10 @@ def test_the_job_equals_the_metrics_in_memory(tmp_path, capsys, spec):
     status, output = _run(tmp_path, raw, spec)
     assert status == 0
     content = json.loads(output.read_text())
-    _assert_in_memory(content, pairs, spec)
+    _assert_in_memory(content, _images(output), pairs, spec)
     assert content['evaluator'].startswith('panpipe ')
     assert content['num_images'] == len(pairs) == 2
-    assert {path.name for path in output.parent.iterdir()} == {'evaluation.json'}
+    assert {path.name for path in output.parent.iterdir()} == {'evaluation.json', 'evaluation.images.jsonl'}
     low, high = content['intervals']['pq']['all']
     assert low <= content['pq']['all'] <= high
     told = capsys.readouterr().out
@@ -152,7 +156,7 @@ def test_records_say_the_same_as_the_raw_data_set(tmp_path):
     for truth in (raw, f'{tmp_path}/val-0*, {tmp_path}/val-1*'):
         status, output = _run(tmp_path, truth, COCO)
         assert status == 0
-        contents.append(json.loads(output.read_text()))
+        contents.append((json.loads(output.read_text()), _images(output)))
     assert contents[0] == contents[1]
 
 
@@ -183,7 +187,7 @@ def test_any_split_into_bundles_gives_the_identical_value(seeds, data):
     assert joined.semantic == plain.semantic
     assert joined.by_size == plain.by_size
     spec = _spec(SMALL)
-    assert evaluation.figures(joined, spec, FACTS) == evaluation.figures(plain, spec, FACTS)
+    assert evaluation.figures(joined, spec, JUDGED) == evaluation.figures(plain, spec, JUDGED)
 
 
 @pytest.mark.parametrize('kind', [quality.PanopticQuality, quality.ConfusionMatrix])

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import base64
+import dataclasses
 import io
 import json
 import pathlib
@@ -16,20 +17,23 @@ from tensorboard.util import tensor_util
 
 import synthetic
 from panpipe.model import datasets
+from panpipe.model.metrics import oracle_results, result_files, results
 from panpipe.model.training import run_folder
 from panpipe.pipelines import evaluate, report, sources
 from panpipe.pipelines.reporting import curves, gallery
 from panpipe.pipelines.sources import entries
 
 DATASETS = ('cityscapes_panoptic', 'coco_panoptic')
-SCORE = {
-    'evaluator': 'an evaluator 1.0',
-    'pq': {'all': 61.25, 'things': 50.0, 'stuff': 70.0},
-    'sq': {'all': 80.0},
-    'rq': {'all': 75.0},
-    'miou': 71.5,
-    'per_class': {'road': {'pq': 91.5, 'iou': None}},
-}
+SCORE = results.Result(
+    evaluator='an evaluator 1.0',
+    num_images=2,
+    pq=results.Groups(61.25, 50.0, 70.0),
+    sq=results.Groups(80.0, None, None),
+    rq=results.Groups(75.0, None, None),
+    num_classes=results.ClassCounts(3, 1, 2),
+    miou=71.5,
+    per_class={'road': results.ClassFigures(91.5, None, None, None)},
+)
 LIST, TRAINED = 'list.json', 'evaluation.json'  # the latter of train
 
 STATISTICS = {
@@ -106,7 +110,7 @@ def _run(scene, *more):
 
 def test_page_is_whole_and_needs_nothing_else(scene):
     folder = scene[0]
-    (folder / 'score.json').write_text(json.dumps(SCORE))
+    result_files.write(folder / 'score.json', SCORE)
     (folder / 'statistics.json').write_text(json.dumps(STATISTICS))
     (folder / 'c.textproto').write_text('experiment_name: "<first>"')
     _events(folder / 'run' / 'train', {'losses/train_total_loss': [3, 2, 1], 'learning_rate': [1, 2, 3]})
@@ -153,21 +157,20 @@ def test_pictures_alone_make_a_page(scene):
     [
         (['--split', 'test2'], 'test2'),
         (['--predictions', 'nowhere'], 'nowhere/panoptic.json'),
-        (['--score', 'absent.json'], 'error: --score: cannot read absent.json: No such file or directory'),
-        (['--score', LIST], 'no JSON object'),
+        (['--score', 'absent.json'], 'error: cannot read absent.json: it is missing'),
+        (['--score', LIST], 'no JSON object; give the file that `panpipe score` wrote'),
         (
             ['--score', 'other.json'],
-            'lacks evaluator, pq, miou, per_class); give the file that `panpipe score`',
+            'schema None, and this version of panpipe reads 1; run `panpipe score` again',
         ),
+        (['--evaluation', TRAINED], 'has no intervals; give the file that `panpipe evaluate`'),
         (
-            ['--evaluation', TRAINED],
-            'lacks per_image, by_size, intervals); give the file that `panpipe evaluate`',
+            ['--oracles', TRAINED],
+            'evaluation.json is of another form (format is unknown); give the file that',
         ),
-        (['--oracles', 'other.json'], "--oracles other.json is of another form (KeyError: 'pq')"),
-        (['--oracles', 'empty.json'], 'no oracle); give the file that `panpipe oracles` wrote'),
         (['--statistics', 'other.json'], '--statistics other.json is of another form'),
-        (['--statistics', TRAINED], 'lacks images); give the file that `panpipe statistics` wrote'),
-        (['--records', '.'], '--records manifest.json is of another form'),
+        (['--statistics', TRAINED], "(KeyError: 'images'); give the file that `panpipe statistics` wrote"),
+        (['--records', '.'], 'manifest.json is damaged or of another version'),
         (['--config', 'latin.textproto'], '--config latin.textproto is no text'),
         (['--run_dir', 'nope'], '--run_dir nope holds no summaries'),
         (['--pictures', '-1'], '--pictures is -1'),
@@ -176,10 +179,9 @@ def test_pictures_alone_make_a_page(scene):
 def test_mistakes_are_one_line_and_status_2(scene, more, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / LIST).write_text('[]')
-    (tmp_path / TRAINED).write_text(json.dumps(SCORE))
+    result_files.write(tmp_path / TRAINED, dataclasses.replace(SCORE, format='coco'))
     for name in ('other.json', 'manifest.json'):
         (tmp_path / name).write_text(json.dumps({'images': 3, 'height': {}}))
-    (tmp_path / 'empty.json').write_text('{}')
     (tmp_path / 'latin.textproto').write_bytes(b'name: "\xe9"')
     assert _run(scene, *more) == 2
     error = capsys.readouterr().err
@@ -200,7 +202,7 @@ def test_a_resumed_run_counts_the_later_value(tmp_path):
 def test_reading_curves_is_quiet(tmp_path):
     _events(tmp_path / 'train', {'learning_rate': [1, 2, 3]})
     program = (
-        'import pathlib, sys\nfrom panpipe.model import quiet\nquiet.libraries()\n'
+        'import pathlib, sys\nfrom panpipe.model.jobs import quiet\nquiet.libraries()\n'
         'from panpipe.pipelines.reporting import curves\nassert curves.read(pathlib.Path(sys.argv[1]))'
     )
     done = subprocess.run([sys.executable, '-c', program, str(tmp_path)], capture_output=True, text=True)
@@ -257,11 +259,13 @@ def test_an_evaluation_that_was_made_before_says_the_same(scene, tmp_path):
 
 
 def test_what_perfect_heads_would_gain(scene, tmp_path):
-    group = {'all': 50.0, 'things': 40.0, 'stuff': 60.0}
-    gain = {'pq': {'all': 12.34, 'things': 20.0, 'stuff': 0.0}, 'miou': -0.5}
-    told = {'step': 3, 'offset': {'pq': group, 'miou': 70.0, 'gain': gain}}
+    group = results.Groups(50.0, 40.0, 60.0)
+    gain = oracle_results.Gain(results.Groups(12.34, 20.0, 0.0), -0.5)
+    offset = oracle_results.Oracle(group, group, group, 70.0, gain)
     path = tmp_path / 'oracles.json'
-    path.write_text(json.dumps(told))
+    result_files.write_typed(
+        path, oracle_results.OracleResult('panpipe', 'coco_panoptic', 3, 2, {'offset': offset})
+    )
     assert _run(scene, '--oracles', str(path)) == 0
     page = (scene[0] / 'report.html').read_text()
     assert '<tr><td>offset</td><td>50.0 <small>+12.3</small></td>' in page

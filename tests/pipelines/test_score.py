@@ -14,12 +14,13 @@ from PIL import Image
 import shared
 import synthetic
 from panpipe.model import datasets, errors
-from panpipe.model.metrics import quality
+from panpipe.model.metrics import quality, results
 from panpipe.pipelines import score, sources, validate
 from panpipe.pipelines.formats import registry
 from panpipe.pipelines.predictions import prediction_files
 from panpipe.pipelines.scoring import official_python, own_score
 
+WRONG = results.Groups(1.0, None, None)
 CITYSCAPES, COCO = (datasets.SPECS[name] for name in ('cityscapes_panoptic', 'coco_panoptic'))
 
 
@@ -285,7 +286,7 @@ def test_a_second_crowd_of_a_class_excuses_no_miou(tmp_path, monkeypatch, capsys
         segment.update(iscrowd=1, category_id=26)
     path.write_text(json.dumps(content))
     own = own_score.panoptic
-    monkeypatch.setattr(own_score, 'panoptic', lambda *given: {**own(*given), 'pq': {'all': 1.0}})
+    monkeypatch.setattr(own_score, 'panoptic', lambda *given: dataclasses.replace(own(*given), pq=WRONG))
     assert len(_score(tmp_path, 'cityscapes', raw)['ambiguous_images']) == 1
     monkeypatch.setattr(own_score, 'miou', lambda *_: 1.0)
     arguments = ['--predictions', str(tmp_path / 'predictions'), '--ground_truth', str(raw)]
@@ -297,7 +298,7 @@ def test_own_numbers_that_differ_fail(tmp_path, monkeypatch, capsys):
     raw = synthetic.toy(tmp_path / 'raw', 'coco_panoptic', images=6)
     _predict_split(tmp_path, raw, COCO, 4)
     own = own_score.panoptic
-    monkeypatch.setattr(own_score, 'panoptic', lambda *given: {**own(*given), 'pq': {'all': 1.0}})
+    monkeypatch.setattr(own_score, 'panoptic', lambda *given: dataclasses.replace(own(*given), pq=WRONG))
     arguments = ['--predictions', str(tmp_path / 'predictions'), '--ground_truth', str(raw)]
     assert score.main(['--format', 'coco', '--output', str(tmp_path / 'score.json'), *arguments]) == 1
     assert "panpipe's own pq all differs" in capsys.readouterr().err
