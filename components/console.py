@@ -59,7 +59,7 @@ class Console(io.TextIOBase):
         self._is_running = self._is_in_json = self._is_in_traceback = False
 
     def writable(self) -> bool:
-        """Says that lines can be written."""
+        """Returns whether lines can be written: always."""
         return True
 
     def write(self, text: str) -> int:

@@ -65,7 +65,7 @@ def compile_cuda_library(compiler: str, target: pathlib.Path) -> None:
 
 
 def is_current(target: pathlib.Path, *folders: pathlib.Path) -> bool:
-    """Says whether the library exists and is no older than any source in the folders."""
+    """Returns whether the library exists and is no older than any source in the folders."""
     sources = [path.stat().st_mtime for folder in folders for path in folder.iterdir() if path.is_file()]
     return target.is_file() and target.stat().st_mtime >= max(sources)
 

@@ -23,7 +23,7 @@ from panpipe.model import tensors
 
 
 def op_available() -> bool:
-    """Says whether the compiled ops can be used; otherwise their twins run in their place."""
+    """Returns whether the compiled ops can be used; otherwise their twins run in their place."""
     return library.available()
 
 

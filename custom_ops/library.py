@@ -25,12 +25,12 @@ def cuda_path() -> pathlib.Path:
 
 
 def is_for_cuda() -> bool:
-    """Says whether the installed TensorFlow can use kernels for GPUs."""
+    """Returns whether the installed TensorFlow can use kernels for GPUs."""
     return bool(tf.sysconfig.get_build_info().get('is_cuda_build'))
 
 
 def available() -> bool:
-    """Says whether the ops are compiled for the installed TensorFlow."""
+    """Returns whether the ops are compiled for the installed TensorFlow."""
     return path().is_file()
 
 

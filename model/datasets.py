@@ -27,7 +27,7 @@ class Category:
       id: class id inside panpipe (the channel of the semantic head).
       name: as the data set calls it.
       color: (red, green, blue), 0 .. 255.
-      is_thing: its objects are told apart.
+      is_thing: its objects are instances.
       official_id: class id in the official evaluator's files.
 
     Raises:

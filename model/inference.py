@@ -54,7 +54,7 @@ class Postprocessing:
 
 @dataclasses.dataclass(frozen=True)
 class Views:
-    """Says as what an image is shown to the network.
+    """Lists the views (scales, mirror image) whose predictions are averaged.
 
     Attributes:
       scales: factors of height - 1 and width - 1, so that corners stay aligned.
@@ -76,7 +76,7 @@ class Views:
 
 
 class Inference(NamedTuple):
-    """Holds what a network says of images [batch, height, width, 3].
+    """Holds the outputs of a network for images [batch, height, width, 3].
 
     Attributes:
       prediction: maps of the images' size.
@@ -136,7 +136,7 @@ def _cast(head: tf.Tensor | None) -> tf.Tensor | None:
 
 
 def average(network: Network, images: tf.Tensor, views: Views) -> tuple[tensors.Heads, tf.Tensor]:
-    """Averages what a network says of several views of images, each view with the same weight.
+    """Averages the outputs of a network over several views of images, each with the same weight.
 
     Args:
       network: from `build.network`.

@@ -27,7 +27,7 @@ class LabelSpec:
 
     Attributes:
       num_classes: channels of the semantic head; class ids are 0 .. num_classes - 1.
-      thing_ids: classes whose objects are told apart.
+      thing_ids: classes whose objects are instances.
       label_divisor: instances of a class are numbered 1 .. label_divisor - 1.
       ignore_label: semantic label of void pixels.
 
@@ -91,7 +91,7 @@ class Segment:
       id: its colour in the panoptic PNG, R + 256 G + 65536 B.
       category_id: class as the data set's own files number it.
       area: pixels.
-      is_crowd: a group of things whose members are not told apart.
+      is_crowd: a group of things that is one segment, without instances.
     """
 
     id: int

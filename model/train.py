@@ -82,7 +82,7 @@ def _use_tpu(name: str, experiment: config.Experiment) -> None:
 
 
 def _unserved(options: config.EvaluatorOptions) -> list[str]:
-    """Says of fields that DeepLab2 files set where their purpose is served here."""
+    """Notes DeepLab2 fields that have no effect here, and what replaces them."""
     if not options.save_raw_predictions:
         return []
     return ['evaluator_options.save_raw_predictions: prediction files are written by panpipe predict']

@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         '--semantic_only',
         action='store_true',
-        help='read label maps that hold classes alone, for networks without an instance branch',
+        help='read semantic-only label maps, for networks without an instance branch',
     )
     arguments, beam_arguments = parser.parse_known_args(argv)
     return command_line.run('convert', lambda: _convert(arguments, beam_arguments))

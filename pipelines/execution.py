@@ -61,7 +61,7 @@ def options(arguments: Sequence[str] = ()) -> pipeline_options.PipelineOptions:
 
 
 def is_one_process(beam_options: pipeline_options.PipelineOptions) -> bool:
-    """Says whether all workers are threads of this process."""
+    """Returns whether all workers are threads of this process."""
     runner = beam_options.view_as(pipeline_options.StandardOptions).runner
     mode = beam_options.view_as(pipeline_options.DirectOptions).direct_running_mode
     return runner in _IN_PROCESS and mode != 'multi_processing'
@@ -103,7 +103,7 @@ def mistake(error: BaseException) -> str | None:
 
 
 def is_interrupted(error: BaseException) -> bool:
-    """Says whether an exception is, comes from, or tells in its text of a KeyboardInterrupt."""
+    """Returns whether an exception is, comes from, or reports a KeyboardInterrupt."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, KeyboardInterrupt) or _INTERRUPTED.search(str(seen)):

@@ -73,7 +73,7 @@ def check_folder(root: str) -> None:
 
 
 def contents(root: str) -> str:
-    """Says for an error message what a folder of this machine holds."""
+    """Describes the contents of a folder of this machine, for an error message."""
     if not os.path.isdir(root):
         return 'it could not be listed'
     names = sorted(name for name in os.listdir(root) if not name.startswith('.'))

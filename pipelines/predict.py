@@ -3,7 +3,7 @@
 
 It writes OUTPUT/panoptic.json with OUTPUT/panoptic/*.png (COCO panoptic form, official class ids). For
 Cityscapes it adds OUTPUT/semantic/*.png (label ids) and OUTPUT/instance/*.txt with masks, for all others
-OUTPUT/instances.json (COCO results). A model that does not tell things apart makes OUTPUT/semantic alone.
+OUTPUT/instances.json (COCO results). A semantic-only model makes OUTPUT/semantic alone.
 A run that was interrupted goes on where it stopped, from OUTPUT.partial.
 """
 
@@ -105,7 +105,7 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     if arguments.zip:
         archives.write(unfinished.folder, name, split, arguments.algorithm)
     unfinished.finish(output)
-    told = '' if has_instances else ' (classes only: the model does not tell things apart)'
+    told = '' if has_instances else ' (semantic-only: the model has no instances)'
     print(f'panpipe predict: wrote {total} predictions to {output}{told}')
 
 

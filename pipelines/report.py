@@ -106,7 +106,7 @@ def comparison(score: results.Result) -> list[dict[str, Any]]:
 
 
 def _interval(evaluated: results.Result, name: str) -> str:
-    """Says where a measure may lie: PQ of a group of classes, or 'miou'."""
+    """Words the confidence interval of a measure: PQ of a group of classes, or 'miou'."""
     intervals = evaluated.intervals
     if intervals is None:
         return 'per cent'

@@ -226,7 +226,7 @@ def _show(facts: Mapping[str, Any]) -> None:
     per_image = facts['instances']['per_image']
     console.print(f'instances an image: mean {per_image["mean"]:.1f}, at most {per_image["max"]}')
     if facts['crowd_segments'] and not facts['instances']['total']:
-        console.print('things are not told apart: train a network with instance { enable: false }')
+        console.print('semantic-only: train a network with instance { enable: false }')
     if 'area' in facts['instances']:
         area = facts['instances']['area']
         quantiles = ', '.join(f'{name}: {value:.0f}' for name, value in area['quantiles'].items())

@@ -99,7 +99,7 @@ def check(folder: str, spec: datasets.DatasetSpec, sizes: Sizes | None) -> tuple
 def _classes_alone(
     folder: str, spec: datasets.DatasetSpec, sizes: Sizes | None
 ) -> tuple[list[fault.Fault], str]:
-    """Looks at the files of a model that does not tell things apart."""
+    """Checks the files of a semantic-only model."""
     there = {path.stem for path in pathlib.Path(folder, 'semantic').glob('*.png')}
     found = _semantic(folder, sizes or {}, sizes or sorted(there), spec)
     names = [os.path.join('semantic', f'{name}.png') for name in (there if sizes is None else sizes)]

@@ -116,7 +116,7 @@ def test_a_panoptic_network_and_a_semantic_one_are_told_apart_in_statistics(reco
         str(tmp_path),
     ]
     assert statistics.main(arguments) == 0
-    assert 'things are not told apart' in capsys.readouterr().out
+    assert 'semantic-only: train' in capsys.readouterr().out
     assert json.loads((tmp_path / 'statistics.json').read_text())['instances']['total'] == 0
 
 

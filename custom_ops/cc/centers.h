@@ -28,7 +28,7 @@ struct CenterRules {
 // For maps that hold peaks and nothing else: every positive value is a center.
 constexpr CenterRules kPositive = {/*threshold=*/0.0f, /*nms_kernel=*/1, /*keep_k=*/0};
 
-// Says whether no pixel of the window around (y, x) is larger. NaN is not.
+// Whether no pixel of the window around (y, x) is larger. NaN is not.
 PANPIPE_HOST_DEVICE inline bool IsPeak(const float* heatmap, int64_t height, int64_t width, int64_t y, int64_t x,
                                        int64_t nms_kernel) {
   const int64_t before = (nms_kernel - 1) / 2;

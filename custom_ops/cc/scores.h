@@ -27,7 +27,7 @@ struct Probabilities {
   int64_t height, width, depth;
 };
 
-// What a class id says of things; ids beyond it are none.
+// Whether a class id is a thing; ids beyond the table are none.
 struct ThingTable {
   bool Has(int32_t label) const { return label >= 0 && label < size && is_thing[label]; }
 

@@ -9,7 +9,7 @@ from panpipe.model import labels as label_specs
 
 
 class Error(enum.IntEnum):
-    """Says what is wrong at a pixel."""
+    """Names the kinds of errors of a pixel."""
 
     NONE = 0
     VOID = 1  # not judged: void, or crowd of a thing class

@@ -112,7 +112,7 @@ def draw(seen: Evaluated, spec: datasets.DatasetSpec, size: panels.Size) -> dict
 
 
 def _errors(seen: Evaluated, image: np.ndarray, spec: datasets.DatasetSpec) -> np.ndarray:
-    """Draws what is wrong over the image; without an instance branch in terms of classes alone."""
+    """Draws the errors over the image; of a semantic-only network, those of classes."""
     judge = error_maps.class_errors if seen.instances is None else error_maps.errors
     found = judge(seen.truth, seen.prediction.panoptic, spec.labels)
     return error_maps.picture(image, pictures.scale(found, image.shape[:2], is_label=True))

@@ -23,7 +23,7 @@ _PEAK = 1 - 1e-6
 
 
 class Use(enum.IntEnum):
-    """Says which losses look at a pixel."""
+    """Names the losses that a pixel enters."""
 
     VOID = 0
     CROWD = 1

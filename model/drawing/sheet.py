@@ -43,7 +43,7 @@ class Key(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Sheet:
-    """Says what goes on a sheet, from top to bottom: title, rows of panels, keys."""
+    """Lists what a sheet shows, from top to bottom: title, rows of panels, keys."""
 
     title: str
     rows: Sequence[Sequence[panels.Panel]]

@@ -20,7 +20,7 @@ RENAMED: Mapping[str, str] = {
 
 
 class Foreign(NamedTuple):
-    """Says which other task a field belongs to, and its default as text ('' for messages and lists)."""
+    """Names the other task that a field belongs to, and its default as text ('' for messages and lists)."""
 
     task: str
     default: str = ''

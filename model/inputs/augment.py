@@ -16,7 +16,7 @@ _WHOLE_IS_CHEAPER = 1.2
 
 
 class Scales(NamedTuple):
-    """Says which scale factors are drawn: from `smallest` to `largest`, `step` apart, or any for step 0."""
+    """Sets the range of random scale factors: `smallest` to `largest`, `step` apart, or any for step 0."""
 
     smallest: float = 1.0
     largest: float = 1.0
@@ -24,7 +24,7 @@ class Scales(NamedTuple):
 
 
 class Window(NamedTuple):
-    """Says which pixels of the scaled image a training sample shows, and where.
+    """Places a training crop: which pixels of the scaled image it shows, and where.
 
     Attributes:
       scaled: int32 [2], (height, width) of the scaled image.

@@ -30,7 +30,7 @@ class Picture(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """Says what is pasted of a kind of segments: 'all', 'none', or a 'random' subset.
+    """Chooses what is pasted of a kind of segments: 'all', 'none', or a 'random' subset.
 
     Attributes:
       thing: of things, crowds included.

@@ -61,7 +61,7 @@ def first_record(files: Sequence[str]) -> tuple[str, bytes]:
 
 
 def without_instances(files: Sequence[str]) -> str | None:
-    """Returns the first file whose things were not told apart, as the manifests beside the files say."""
+    """Returns the first file that is semantic-only, according to the manifests beside the files."""
     for folder, group in itertools.groupby(files, os.path.dirname):
         manifest = os.path.join(folder, _MANIFEST)
         if tf.io.gfile.exists(manifest):

@@ -14,7 +14,7 @@ from panpipe.model.inputs import targets as targets_lib
 
 
 class Pasting(NamedTuple):
-    """Says what is pasted, from samples whose random scales are multiplied by `scale`."""
+    """Sets what is pasted, from samples whose random scales are multiplied by `scale`."""
 
     scale: float
     choice: paste.Choice
@@ -99,7 +99,7 @@ def from_options(options: config.DatasetOptions, model_options: config.ModelOpti
     height, width = options.crop_size
     labels = datasets.find(options.dataset).labels
     random = options.augmentations
-    # As published, classes alone are learnt without weights of instances.
+    # As published, semantic-only training has no instance weights.
     weighs_small = options.increase_small_instance_weights and not model_options.is_semantic_only
     return Recipe(
         labels=labels,

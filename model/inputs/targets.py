@@ -21,7 +21,7 @@ _UPPER = 2**32
 
 
 class _Small(NamedTuple):
-    """Says which instances are small, in pixels, and what their pixels weigh."""
+    """Sets which instances are small, in pixels, and the loss weight of their pixels."""
 
     threshold: int
     weight: float

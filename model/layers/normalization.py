@@ -102,7 +102,7 @@ class AxesBatchNormalization(keras.layers.Layer):
 
 @dataclasses.dataclass(frozen=True)
 class BatchNorm:
-    """Says how a network normalizes; each call makes one more layer of that kind.
+    """Makes batch normalization layers of one kind: each call returns a new one.
 
     Attributes:
       momentum: share of the old moving statistics that a training step keeps.

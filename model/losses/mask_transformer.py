@@ -27,7 +27,7 @@ from panpipe.model.losses import (
 
 @dataclasses.dataclass(frozen=True)
 class Choices:
-    """Says how the losses choose slots and pixels.
+    """Sets how the losses choose slots and pixels.
 
     Attributes:
       sample_k: pixels that instance discrimination compares; 0 compares all with the segments' means.

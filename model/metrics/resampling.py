@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Confidence intervals of panoptic quality and mIoU: how much they hang on which images were judged.
+"""Confidence intervals of panoptic quality and mIoU: how much they depend on the choice of images.
 
 Images are drawn again with replacement, as many as there are, and the figures formed anew from their counts.
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files of results: a JSON file of figures, and beside it, where a job makes them, a line for each image.
 
-The figures of `evaluation.json` take room by classes alone; those of images are in `evaluation.images.jsonl`.
+The size of `evaluation.json` depends on the number of classes only; images are in `evaluation.images.jsonl`.
 """
 
 import json

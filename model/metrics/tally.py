@@ -64,7 +64,7 @@ class Tally:
         Args:
           name: image id.
           ground_truth: integer [height, width], panoptic ids with crowd as instance 0 of a thing class.
-          prediction: integer [height, width], panoptic ids; None of a model that does not tell things apart.
+          prediction: integer [height, width], panoptic ids; None for a semantic-only model.
           classes: integer [height, width], predicted class ids.
           labels: what the ids mean.
         """

@@ -29,7 +29,7 @@ _AT_A_TIME = 2**23  # logits of full resolution
 
 
 class Pixels(NamedTuple):
-    """Says to what slots the pixels of one image belong, maps [height, width].
+    """Assigns the pixels of one image to slots, maps [height, width].
 
     Attributes:
       likeliest: int32, the slot of the largest logit; the first one of equals.

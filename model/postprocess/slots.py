@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a mask transformer says of its slots: the class that each prefers, how surely, and their order."""
+"""The slots of a mask transformer: the class that each prefers, its confidence, and their order."""
 
 from typing import NamedTuple
 

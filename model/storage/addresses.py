@@ -20,7 +20,7 @@ Address = str | os.PathLike[str]
 
 
 def is_remote(address: Address) -> bool:
-    """Says whether an address has a scheme; all others are paths of this machine.
+    """Returns whether an address has a scheme; all others are paths of this machine.
 
     >>> is_remote('gs://bucket/records'), is_remote('records')
     (True, False)
@@ -107,7 +107,7 @@ def absolute(address: Address) -> str:
 
 
 def is_pattern(address: Address) -> bool:
-    """Says whether an address holds the wildcards `*`, `?` or `[`."""
+    """Returns whether an address holds the wildcards `*`, `?` or `[`."""
     return bool(_PATTERN.search(os.fspath(address)))
 
 

@@ -252,7 +252,7 @@ def copy_tree(source: Address, target: Address, last: Sequence[str] = ()) -> Non
 
 
 def reason(error: BaseException) -> str:
-    """Says in a line why storage failed: without the class of the exception, and not at length."""
+    """Describes in one short line why storage failed, without the class of the exception."""
     text = ' '.join(str(getattr(error, 'strerror', None) or error).split())
     return text[:160] or type(error).__name__
 

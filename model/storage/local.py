@@ -96,7 +96,7 @@ def copies() -> Iterator[Copies]:
 
 
 def is_tensorflow(address: addresses.Address) -> bool:
-    """Says whether TensorFlow itself reads and writes there."""
+    """Returns whether TensorFlow itself reads and writes there."""
     found = addresses.scheme(address)
     return not found or (found == 'gs' and not os.environ.get(_EMULATOR))
 

@@ -51,7 +51,7 @@ class Evaluation:
 
     Attributes:
       losses: mean of each loss over the images.
-      panoptic: counts of panoptic quality, or None for a network that tells no instances apart.
+      panoptic: counts of panoptic quality, or None for a semantic-only network.
       semantic: confusion of semantic classes.
       precision: average precision of instances by `average_precision.NAMES`, empty for such a network.
       num_images: how many images were evaluated.
@@ -98,7 +98,7 @@ class Evaluation:
         )
 
     def _precision(self) -> results.Precision | None:
-        """Returns average precision in per cent, None for a network that tells no instances apart."""
+        """Returns average precision in per cent, None for a semantic-only network."""
         if not self.precision:
             return None
         ap, ap50, ap75 = (results.per_cent(results.defined(self.precision[name])) for name in _PRECISIONS)
@@ -134,7 +134,7 @@ def evaluate(
       spec: the classes and the panoptic codec.
       predict: the network and its post-processing, such as `inference.predict` with all but images given.
       loss: (heads at full resolution, targets) → losses [batch] by name.
-      has_instances: whether the network tells things apart, so that panoptic quality has a meaning.
+      has_instances: whether the network is instance-aware, so that panoptic quality has a meaning.
       watch: is called with each sample, to look at it.
     """
     traced = tf.function(functools.partial(_predict, predict, loss, spec), reduce_retracing=True)

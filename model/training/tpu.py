@@ -71,7 +71,7 @@ class Predictor:
     postprocessing: inference.Postprocessing
 
     def compute(self, images: tf.Tensor) -> inference.Inference:
-        """Returns what the network says of images, whose shape must be known; probabilities at their size."""
+        """Returns the network's outputs for images of a known shape; probabilities at their size."""
         if self.views.is_plain:
             evidence = heads = inference.full_resolution(self.network(images, training=False), images)
             probability = tf.nn.softmax(heads.semantic_logits)

@@ -6,7 +6,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """Says where something is wrong, what, and how to cure it."""
+    """Describes one mistake in a file: where, what, and the cure."""
 
     where: str
     what: str

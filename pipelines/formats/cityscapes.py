@@ -43,7 +43,7 @@ def write(folder: str, maps: formats_maps.Maps, spec: datasets.DatasetSpec) -> f
     """Writes the files of one image, and notes what `panoptic.json` is to say of it.
 
     Args:
-      folder: where the FOLDERS are; of a model that does not tell things apart, the PIXELS.
+      folder: where the FOLDERS are; of a semantic-only model, the PIXELS.
       maps: what the model says.
       spec: knows the official class ids.
     """

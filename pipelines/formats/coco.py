@@ -2,7 +2,7 @@
 """Predictions as files for panopticapi and pycocotools.
 
 `panoptic.json` with `panoptic/*.png` is the panoptic form; `instances.json` lists the things with scores, the
-masks run-length encoded, as `COCO.loadRes` takes them. A model that does not tell things apart makes
+masks run-length encoded, as `COCO.loadRes` takes them. A semantic-only model makes
 `semantic/*.png` of official class ids instead.
 
 Source: https://cocodataset.org/#format-results
@@ -44,7 +44,7 @@ def write(folder: str, maps: formats_maps.Maps, spec: datasets.DatasetSpec) -> f
     """Writes the files of one image, and notes what the JSON files are to say of it.
 
     Args:
-      folder: where the FOLDERS are; of a model that does not tell things apart, the PIXELS.
+      folder: where the FOLDERS are; of a semantic-only model, the PIXELS.
       maps: what the model says.
       spec: knows the official class ids.
     """

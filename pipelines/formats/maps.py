@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model says of one image, on its way into files, and what is noted of the files."""
+"""The prediction of one image on its way into files, and the note of what was written."""
 
 from collections.abc import Container, Mapping
 from typing import Any, NamedTuple
@@ -8,14 +8,14 @@ import numpy as np
 
 
 class Maps(NamedTuple):
-    """Holds what the model says of an image, at the image's own size.
+    """Holds the prediction of an image, at the image's own size.
 
     Attributes:
       name: the image's name without folder and extension.
       panoptic: int32 [height, width], panoptic ids.
       semantic: int32 [height, width], class ids.
       scores: how sure the model is of each thing of the panoptic map, 0 .. 1, by panoptic id; None of a model
-        that does not tell things apart, whose panoptic map then has no meaning.
+        that is semantic-only, whose panoptic map then has no meaning.
     """
 
     name: str

@@ -58,7 +58,7 @@ def official(semantic: np.ndarray, spec: datasets.DatasetSpec) -> np.ndarray:
 
 
 def fits_byte(spec: datasets.DatasetSpec) -> bool:
-    """Says whether all official ids are below 256."""
+    """Returns whether all official ids are below 256."""
     return bool(spec.to_official().max() < 256)
 
 

@@ -17,7 +17,7 @@ _HEADER, _TRAILER = 12, 4
 
 
 def are_at(place: str) -> bool:
-    """Says whether this is a folder or an image file, by its ending; records are neither."""
+    """Returns whether this is a folder or an image file, by its ending; records are neither."""
     return os.path.isdir(place) or (os.path.isfile(place) and bool(annotations.image_files([place])))
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads official prediction files back: `panoptic.json` with `panoptic/*.png`, `semantic/*.png`, or both.
 
-Those of a model that does not tell things apart are `semantic/*.png` alone.
+Those of a semantic-only model are `semantic/*.png` alone.
 """
 
 import dataclasses

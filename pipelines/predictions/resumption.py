@@ -2,7 +2,7 @@
 """Work on a folder of predictions that goes on where it stopped, and appears only when it is whole.
 
 The folder is made as `OUTPUT.partial`. There, `done/NAME.json` notes each image whose files are all written;
-`job.json` says of what the predictions are, so that no other model's are taken for them.
+`job.json` records model, format and input; a run resumes only its own predictions.
 """
 
 import hashlib
@@ -62,7 +62,7 @@ class Unfinished:
         return unfinished
 
     def lacks(self, name: str) -> bool:
-        """Says whether the image of that name is still to be done."""
+        """Returns whether the image of that name is still to be done."""
         return not os.path.exists(self._path(name))
 
     def note(self, note: maps.Note) -> None:

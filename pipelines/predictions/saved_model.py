@@ -117,7 +117,7 @@ class Handler(base.ModelHandler[Image, Maps, Predictor]):
         return 'panpipe'
 
     def share_model_across_processes(self) -> bool:
-        """Says whether all worker processes of a machine use one copy."""
+        """Returns whether all worker processes of a machine use one copy."""
         return self._is_shared
 
 

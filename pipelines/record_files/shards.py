@@ -165,7 +165,7 @@ _PLAIN = filesystem.CompressionTypes.UNCOMPRESSED
 
 
 def _earlier_splits(manifest: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what an earlier run on the same data set says of its splits."""
+    """Returns the splits of an earlier run on the same data set."""
     if not files.exists(manifest):
         return {}
     try:

@@ -16,7 +16,7 @@ _SECTION = 'train_dataset_options'
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Says how a record is shown.
+    """Sets how a record is shown.
 
     Attributes:
       dataset: name of its data set, or None for that of the configuration.

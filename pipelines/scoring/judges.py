@@ -99,7 +99,7 @@ def coco(
 
 
 def has_panoptic(predictions: pathlib.Path) -> bool:
-    """Says whether a folder is of a model that tells things apart, or should be: not of label ids alone."""
+    """Returns whether a folder is of an instance-aware model, or should be: not of label ids alone."""
     return (predictions / _DOCUMENT).exists() or not (predictions / 'semantic').is_dir()
 
 

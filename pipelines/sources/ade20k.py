@@ -29,7 +29,7 @@ def list_images(
     treat_crowd_as_ignore: bool = False,
     semantic_only: bool = False,
 ) -> list[entries.ImageFile]:
-    """Lists the images of a split, sorted by path, with their annotations, classes alone if `semantic_only`.
+    """Lists the images of a split, sorted by path, with their annotations, semantic-only if `semantic_only`.
 
     Raises:
       errors.InputError: the folder is not laid out so, a file is missing, or the JSON file is wrong.

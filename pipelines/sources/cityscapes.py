@@ -38,7 +38,7 @@ def list_images(
 ) -> list[entries.ImageFile]:
     """Lists the images of a split, sorted by path, with their annotations; 'test' has none.
 
-    With `semantic_only` those are classes alone, and instances are neither needed nor read.
+    With `semantic_only`, instances are neither needed nor read.
 
     Raises:
       errors.InputError: the folder is not laid out so, or a file is missing.

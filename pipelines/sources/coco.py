@@ -2,7 +2,7 @@
 """The official COCO panoptic layout, which custom data sets may use too.
 
 `train2017/*.jpg` (or `train/`), `annotations/panoptic_train2017.json` and the folder of PNGs beside it.
-Where things are not told apart, `annotations/semantic_train2017/*.png` hold the category id of each pixel, as
+For semantic-only networks, `annotations/semantic_train2017/*.png` hold the category id of each pixel, as
 panopticapi's `panoptic2semantic_segmentation.py` writes them.
 """
 
@@ -33,7 +33,7 @@ def list_images(
 ) -> list[entries.ImageFile]:
     """Lists the images of a split, sorted by path, with their annotations; 'test' has none.
 
-    Folders are called `train2017` or simply `train`. With `semantic_only` the annotations are classes alone.
+    Folders are called `train2017` or simply `train`. With `semantic_only` the annotations are label maps.
 
     Raises:
       errors.InputError: the folder is not laid out so, a file is missing, or the JSON file is wrong.

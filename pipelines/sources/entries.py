@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a listing of a raw data set says of each image, and how a worker turns that into a record."""
+"""Entries of a listing of a raw data set, and how a worker turns one into a record."""
 
 import collections
 import dataclasses
@@ -137,7 +137,7 @@ class InstanceIds:
 
 @dataclasses.dataclass(frozen=True)
 class SemanticIds:
-    """Names a PNG that holds a class a pixel and tells no things apart.
+    """Names a PNG that holds the class of each pixel, without instances.
 
     Attributes:
       path: of the PNG, grey or with a palette, whose indices count.

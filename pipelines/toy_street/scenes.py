@@ -2,7 +2,7 @@
 """Toy street scenes with exact panoptic labels, that a small network can learn from two dozen pictures.
 
 A scene holds road, pavement, houses, trees and sky, cars, buses and people at several depths, sometimes a
-crowd of people who are not told apart, and the bonnet of the own car, which belongs to no segment.
+crowd of people without instances, and the bonnet of the own car, which belongs to no segment.
 """
 
 import collections

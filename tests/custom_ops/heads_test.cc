@@ -83,7 +83,7 @@ bool NearestIsRight(int64_t height, int64_t width, int num_centers) {
   return nearest.Find(NAN, 0) == 0 && nearest.Find(0, -INFINITY) == 0;
 }
 
-// Says whether the result is the same for any number of bands.
+// Returns whether the result is the same for any number of bands.
 bool BandsChangeNothing(int64_t h, int64_t w, int64_t height, int64_t width, bool is_wild) {
   constexpr int64_t kClasses = 5;
   const Floats logits = Draw(h * w * kClasses, 8, is_wild), heatmap = Draw(h * w, 2, is_wild);

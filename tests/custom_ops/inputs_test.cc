@@ -28,7 +28,7 @@ panpipe::Window DrawWindow() {
   return window;
 }
 
-// Says whether rows are the same whether they follow others or are the first that a cutter writes.
+// Returns whether rows are the same whether they follow others or are the first that a cutter writes.
 template <typename Cutter, typename Value>
 bool RowsAreIndependent(const Cutter& cutter, const panpipe::Window& window, int64_t channels, Value any) {
   const int64_t width = window.crop.x * channels;
@@ -60,7 +60,7 @@ bool CutsAreRight() {
          RowsAreIndependent(panpipe::LabelCutter(label.data(), size, window, 255), window, 1, -1);
 }
 
-// Says whether offsets lead to centers, which the heat-map shows, and every pixel is written.
+// Returns whether offsets lead to centers, which the heat-map shows, and every pixel is written.
 bool TargetsAreRight(const std::vector<int32_t>& ids, int32_t divisor) {
   const int64_t height = Between(1, 20), width = Between(1, 40), pixels = height * width;
   std::vector<int32_t> panoptic(pixels);

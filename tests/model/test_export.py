@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The export job: what the SavedModel says of an image file is what the network says, at the image's size."""
+"""The export job: a SavedModel predicts from an image file what the network predicts, at the image's size."""
 
 import json
 

@@ -230,7 +230,7 @@ def test_images_of_one_name_are_refused():
 
 @pytest.fixture
 def classifier(models, tmp_path):
-    """Exports the Cityscapes model as one that does not tell things apart."""
+    """Exports the Cityscapes model as a semantic-only one."""
     folder = shutil.copytree(models['cityscapes'], tmp_path / 'classifier')
     facts = {'dataset': 'cityscapes_panoptic', 'uses_op': False, 'has_instances': False}
     (folder / 'assets.extra' / 'panpipe.json').write_text(json.dumps(facts))
@@ -239,7 +239,7 @@ def classifier(models, tmp_path):
 
 def test_a_model_without_instances_makes_label_ids_alone(classifier, photos, tmp_path, capsys):
     assert _run(classifier, photos, tmp_path / 'out') == 0
-    assert 'does not tell things apart' in capsys.readouterr().out
+    assert 'the model has no instances' in capsys.readouterr().out
     assert [path.name for path in (tmp_path / 'out').iterdir()] == ['semantic']
     assert len(list((tmp_path / 'out' / 'semantic').iterdir())) == 3
 

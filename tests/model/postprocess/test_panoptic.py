@@ -16,7 +16,7 @@ CITYSCAPES = labels.LabelSpec(19, tuple(range(11, 19)), 1000, 255)
 
 
 def same_segments(one, other):
-    """Says whether two maps differ in nothing but the names of their segments."""
+    """Returns whether two maps differ in nothing but the names of their segments."""
     pairs = np.unique(np.stack([one.ravel(), other.ravel()]), axis=1).shape[1]
     return pairs == np.unique(one).size == np.unique(other).size
 
