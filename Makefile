@@ -11,7 +11,7 @@ STAMP := .installed$(addprefix -,$(notdir $(PYTHON)))
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock op compiler demo test test-slow lint bench compile clean
+.PHONY: help install lock op compiler demo test test-slow gpu-check lint bench compile clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,10 @@ test: op install lint ## Lint, types, unit and end-to-end tests
 
 test-slow: op install ## The tests that train for minutes
 	$(BIN)/pytest -m slow
+
+gpu-check: ## Compare and time the CUDA kernels without TensorFlow (skipped without nvcc)
+	@mkdir -p .namespace && ln -sfn .. .namespace/panpipe
+	@PYTHONPATH=.namespace $(or $(PYTHON),python3) tests/gpu_check.py $(ARGS)
 
 lint: .venv/.installed ## Style and types
 	$(BIN)/ruff check .

@@ -15,7 +15,7 @@ SOURCES = pathlib.Path(__file__).parent / 'cc' / 'cuda'
 _ARCHITECTURES = (70, 75, 80, 86, 89, 90)
 # As in TensorFlow's threads on the CPU: no fused multiply-add, and subnormal numbers are 0.
 # What is constexpr in the standard library runs on the GPU, too.
-_FLAGS = ('-shared', '-O3', '-DNDEBUG', '--fmad=false', '--ftz=true', '--expt-relaxed-constexpr')
+_FLAGS = ('-O3', '-DNDEBUG', '--fmad=false', '--ftz=true', '--expt-relaxed-constexpr')
 _HOST_FLAGS = '-fPIC,-Wall,-ffp-contract=off'
 
 
@@ -38,14 +38,23 @@ def command(compiler: str, target: pathlib.Path) -> list[str]:
     """Makes the command that compiles and links all sources for the installed TensorFlow into `target`."""
     import tensorflow as tf
 
-    line = [compiler, *_FLAGS, '-Xcompiler', _HOST_FLAGS, *_targets(compiler), f'-I{SOURCES.parent}']
-    if 'CXX' in os.environ:
-        line += ['-ccbin', os.environ['CXX']]
+    line = [*start(compiler), *targets(compiler), '-shared']
     line += map(str, sorted((*SOURCES.glob('*.cu'), *SOURCES.glob('*.cc'))))
     return [*line, *tf.sysconfig.get_compile_flags(), *tf.sysconfig.get_link_flags(), '-o', str(target)]
 
 
-def _targets(compiler: str) -> list[str]:
+def start(compiler: str) -> list[str]:
+    """Makes the start of any command: the compiler, how it compiles, and where it finds the headers."""
+    chosen = ['-ccbin', os.environ['CXX']] if 'CXX' in os.environ else []
+    return [compiler, *_FLAGS, '-Xcompiler', _HOST_FLAGS, *chosen, f'-I{SOURCES.parent}']
+
+
+def targets(compiler: str) -> list[str]:
+    """Lists the options that name the GPUs to compile for.
+
+    Raises:
+      InputError: the compiler knows none of them.
+    """
     listed = subprocess.run([compiler, '--list-gpu-code'], capture_output=True, text=True, check=False).stdout
     known = {int(number) for number in re.findall(r'\bsm_(\d+)\b', listed)}
     chosen = [number for number in _ARCHITECTURES if number in known]

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The TensorFlow op over grouping.h.
 #include <cstdint>
-#include <vector>
 
 #include "attributes.h"
-#include "centers.h"
 #include "grouping.h"
 #include "maps_inputs.h"
 #include "tensorflow/core/framework/op.h"
@@ -53,30 +51,20 @@ class GroupOp : public tf::OpKernel {
     PreferLargePages(*score);
     const int64_t pixels = peaks.dim_size(1) * peaks.dim_size(2);
     for (int64_t i = 0; pixels > 0 && i < peaks.dim_size(0); ++i) {
-      Group(Bands(context), peaks.dim_size(1), peaks.dim_size(2), peaks.flat<float>().data() + i * pixels,
-            offset.flat<float>().data() + 2 * i * pixels, is_thing.flat<bool>().data() + i * pixels,
-            instance->flat<int32_t>().data() + i * pixels, score->flat<float>().data() + i * pixels);
+      const ThingMaps maps = {peaks.flat<float>().data() + i * pixels,
+                              offset.flat<float>().data() + 2 * i * pixels,
+                              is_thing.flat<bool>().data() + i * pixels,
+                              instance->flat<int32_t>().data() + i * pixels,
+                              score->flat<float>().data() + i * pixels,
+                              peaks.dim_size(1),
+                              peaks.dim_size(2)};
+      GroupImage(maps, keep_k_, [&](int64_t n, const auto& work) {
+        Bands(context).ForEach(n, kCost * maps.width, work);
+      });
     }
   }
 
  private:
-  void Group(const Bands& threads, int64_t height, int64_t width, const float* peaks, const float* offset,
-             const bool* is_thing, int32_t* instance, float* score) const {
-    std::vector<Center> centers;
-    FindPeaks(peaks, height, width, kPositive, 0, height, &centers);
-    KeepStrongest(keep_k_, &centers);
-    const NearestCenter nearest(centers, height, width);
-    const CenterLists lists = nearest.lists();
-    threads.ForEach(height, kCost * width, [&](int64_t y) {
-      const int64_t row = y * width;
-      std::fill_n(instance + row, width, 0);
-      std::fill_n(score + row, width, 0.0f);
-      for (int64_t x = 0; x < width && lists.num_centers > 0; ++x) {
-        if (is_thing[row + x]) GroupRun(lists, y, x, x + 1, offset + 2 * row, instance + row, score + row);
-      }
-    });
-  }
-
   int64_t keep_k_;
 };
 

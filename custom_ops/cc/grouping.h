@@ -41,9 +41,7 @@ class NearestCenter {
 
   // What is looked up; it lies in this object.
   CenterLists lists() const {
-    return {ys_.data(),
-            xs_.data(),
-            values_.data(),
+    return {{ys_.data(), xs_.data(), values_.data()},
             tiles_.data(),
             indices_.data(),
             static_cast<int64_t>(ys_.size()),
@@ -138,6 +136,36 @@ inline void GroupRun(const CenterLists& centers, int64_t y, int64_t begin, int64
   for (int64_t x = begin; x < end; ++x) {
     centers.Assign(y, x, offset[2 * x], offset[2 * x + 1], instance + x, score + x);
   }
+}
+
+struct ThingMaps {  // of one image, [height, width] each
+  const float* peaks;
+  const float* offset;  // with two channels
+  const bool* is_thing;
+  int32_t* instance;
+  float* score;
+  int64_t height, width;
+};
+
+// Groups the things of an image. Positive peaks are its centers, of which keep_k stay (see CenterRules).
+// for_each(n, work) calls work(y) for rows y = 0 .. n - 1, in any order or at once.
+template <typename ForEach>
+void GroupImage(const ThingMaps& maps, int64_t keep_k, const ForEach& for_each) {
+  std::vector<Center> centers;
+  FindPeaks(maps.peaks, maps.height, maps.width, kPositive, 0, maps.height, &centers);
+  KeepStrongest(keep_k, &centers);
+  const NearestCenter nearest(centers, maps.height, maps.width);
+  const CenterLists lists = nearest.lists();
+  for_each(maps.height, [&](int64_t y) {
+    const int64_t row = y * maps.width;
+    std::fill_n(maps.instance + row, maps.width, 0);
+    std::fill_n(maps.score + row, maps.width, 0.0f);
+    for (int64_t x = 0; x < maps.width && lists.num_centers > 0; ++x) {
+      if (maps.is_thing[row + x]) {
+        GroupRun(lists, y, x, x + 1, maps.offset + 2 * row, maps.instance + row, maps.score + row);
+      }
+    }
+  });
 }
 
 }  // namespace panpipe

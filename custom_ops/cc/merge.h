@@ -16,7 +16,23 @@
 #include <utility>
 #include <vector>
 
+#include "host_device.h"
+
 namespace panpipe {
+
+// From labels to panoptic ids. Plain numbers, which a GPU's threads take, too.
+struct IdRules {
+  // The id of a class of stuff that covers `area` pixels.
+  PANPIPE_HOST_DEVICE int32_t OfStuff(int32_t label, int64_t area) const {
+    return area > stuff_area_limit ? label * label_divisor : void_id;
+  }
+  // The id of the k-th thing of its class, k = 1 .. .
+  PANPIPE_HOST_DEVICE int32_t OfThing(int32_t label, int64_t k) const {
+    return k < label_divisor ? label * label_divisor + static_cast<int32_t>(k) : void_id;
+  }
+
+  int32_t label_divisor, stuff_area_limit, void_id;
+};
 
 struct MergeRules {
   std::vector<int32_t> thing_ids;  // ascending
@@ -31,7 +47,7 @@ struct MergeRules {
   bool is_thing(int32_t label) const {
     return std::binary_search(thing_ids.begin(), thing_ids.end(), label);
   }
-  int32_t void_id() const { return void_label * label_divisor; }
+  IdRules ids() const { return {label_divisor, stuff_area_limit, void_label * label_divisor}; }
 };
 
 // The pixels of one band that share label and instance.
@@ -192,10 +208,7 @@ inline bool FindBadLabel(const Band* first, const Band* last, const MergeRules& 
 inline void NumberStuff(const std::vector<Segment*>& stuff, const MergeRules& rules) {
   std::unordered_map<int32_t, int64_t> areas;
   for (const Segment* segment : stuff) areas[segment->label] += segment->area;
-  for (Segment* segment : stuff) {
-    const bool is_kept = areas[segment->label] > rules.stuff_area_limit;
-    segment->panoptic = is_kept ? segment->label * rules.label_divisor : rules.void_id();
-  }
+  for (Segment* segment : stuff) segment->panoptic = rules.ids().OfStuff(segment->label, areas[segment->label]);
 }
 
 // Returns the label of most pixels of one group, whose segments lie in ascending order of label.
@@ -225,8 +238,7 @@ inline void NumberThings(std::vector<Segment*>* things, const MergeRules& rules)
     Segment* const* end = begin;
     while (end != last && (*end)->instance == (*begin)->instance) ++end;
     const int32_t label = MajorityLabel(begin, end);
-    const int32_t k = ++numbered[label];
-    const int32_t id = k < rules.label_divisor ? label * rules.label_divisor + k : rules.void_id();
+    const int32_t id = rules.ids().OfThing(label, ++numbered[label]);
     for (; begin != end; ++begin) (*begin)->panoptic = id;
   }
 }

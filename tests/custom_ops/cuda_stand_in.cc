@@ -6,28 +6,15 @@
 #include "cuda/launch.h"
 
 namespace panpipe {
-namespace {
 
 template <typename Work>
-const char* LaunchAny(int64_t n, const Work& work) {
+const char* Launch(void*, int64_t n, const Work& work) {
   for (int64_t i = n; i-- > 0;) work(i);
   return nullptr;
 }
 
-}  // namespace
-
-const char* Launch(void*, int64_t n, const CountSegments& work) { return LaunchAny(n, work); }
-const char* Launch(void*, int64_t n, const WriteIds& work) { return LaunchAny(n, work); }
-const char* Launch(void*, int64_t n, const WriteLabel& work) { return LaunchAny(n, work); }
-const char* Launch(void*, int64_t n, const WriteHeatmap& work) { return LaunchAny(n, work); }
-const char* Launch(void*, int64_t n, const ListPeaks& work) { return LaunchAny(n, work); }
-const char* Launch(void*, int64_t n, const GroupThings& work) { return LaunchAny(n, work); }
-const char* Launch(void*, int64_t n, const GroupLabels& work) { return LaunchAny(n, work); }
-
-const char* FillBytes(void*, void* to, int byte, size_t size) {
-  std::memset(to, byte, size);
-  return nullptr;
-}
+#define PANPIPE_MAKE_LAUNCH(Work) template const char* Launch(void*, int64_t, const Work&);
+PANPIPE_FOR_EACH_WORK(PANPIPE_MAKE_LAUNCH)
 
 const char* CopyToDevice(void*, void* to, const void* from, size_t size) {
   std::memcpy(to, from, size);

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kernels for GPUs say bit for bit what those for the CPU say.
 
-Most of this needs a CUDA compiler or a GPU; cuda_test.cc does what a GPU's threads do without one.
+Most of this needs a CUDA compiler or a GPU; cuda_test.cc does what a GPU's threads do without one, and so do
+cuda_alone.cu and the benchmark with stand-ins for CUDA's runtime.
 """
 
 import os
@@ -15,6 +16,7 @@ import pytest
 import tensorflow as tf
 
 import drawn
+import gpu_check
 from panpipe.custom_ops import build, library, nvcc
 from panpipe.model import errors
 
@@ -124,6 +126,54 @@ def test_kernels_compile_and_load(tmp_path):
     assert [line[1:] for line in lines] == [['CPU', 'GPU']] * 3
 
 
+@pytest.mark.slow
+def test_programs_without_tensorflow_compile(tmp_path, capfd):
+    compiler = nvcc.find()
+    if compiler is None:
+        pytest.skip('there is no nvcc in $CUDA_HOME/bin or in $PATH')
+    assert (
+        gpu_check.main(['--nvcc', compiler, '--output', str(tmp_path), '--cases', '2', '--sanitized', '1'])
+        == 0
+    )
+    told = capfd.readouterr().out
+    assert 'ran neither: there is no GPU' in told or 'gpu-check passed' in told
+
+
+def test_check_is_skipped_in_one_line_without_a_compiler(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv('PATH', str(tmp_path))
+    monkeypatch.delenv('CUDA_HOME', raising=False)
+    assert gpu_check.main([]) == 0
+    assert capsys.readouterr().out == 'gpu-check skipped: there is no nvcc in $CUDA_HOME/bin or $PATH\n'
+    assert gpu_check.main(['--nvcc', '/absent/nvcc']) == 1
+    assert 'no CUDA compiler /absent/nvcc' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ('source', 'arguments', 'told'),
+    [
+        (gpu_check.ALONE, ['--cases', '4'], 'images of too many segments or centers: equal'),
+        (
+            gpu_check.BENCHMARK,
+            ['--repeats', '2', '--height', '129', '--width', '257', '--batch', '2'],
+            'all results equal',
+        ),
+    ],
+    ids=['alone', 'benchmark'],
+)
+def test_programs_without_tensorflow_run_on_a_stand_in(tmp_path, source, arguments, told):
+    compiler = shutil.which(os.environ.get('CXX', 'g++'))
+    if compiler is None:
+        pytest.skip('there is no C++ compiler')
+    folders = [f'-I{folder}' for folder in (gpu_check.HERE / 'stand_in', gpu_check.HERE, build.SOURCES)]
+    flags = ['-std=c++17', '-O1', '-Wall', '-Wextra', '-Werror', '-ffp-contract=off', *folders, '-x', 'c++']
+    program = tmp_path / 'program'
+    stand_in = gpu_check.HERE / 'cuda_stand_in.cc'
+    subprocess.run([compiler, *flags, source, stand_in, '-o', program], check=True)
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert told in done.stdout
+
+
 # What makes the ops for a GPU those of the CPU, by file.
 STAND_IN = {
     'cuda/kernels.cc': ('tf::DEVICE_GPU', 'tf::DEVICE_CPU'),
@@ -146,6 +196,9 @@ def test_ops_pass_their_tests_on_a_stand_in_for_a_gpu(tmp_path, monkeypatch):
     here = pathlib.Path(__file__).parent
     sources = tmp_path / 'cc'
     shutil.copytree(build.SOURCES, sources)
+    for other in sources.glob('*_op.cc'):
+        if other.name not in STAND_IN:
+            other.unlink()
     for name, (usual, stand_in) in STAND_IN.items():
         text = (sources / name).read_text()
         assert usual in text
@@ -156,8 +209,13 @@ def test_ops_pass_their_tests_on_a_stand_in_for_a_gpu(tmp_path, monkeypatch):
     monkeypatch.setenv('CPATH', str(sources))
     build.compile_library(tmp_path / library.path().name)
     (tmp_path / 'from_here.py').write_text(FROM_HERE)
+    tests = [
+        here / 'test_heads.py',
+        here / 'test_kernels.py',
+        here.parent / 'model/postprocess/test_grouping.py',
+    ]
     done = subprocess.run(
-        [sys.executable, '-m', 'pytest', '-p', 'from_here', here / 'test_heads.py', here / 'test_kernels.py'],
+        [sys.executable, '-m', 'pytest', '-p', 'from_here', *tests],
         env=os.environ | {'PYTHONPATH': str(tmp_path)},
         capture_output=True,
         text=True,

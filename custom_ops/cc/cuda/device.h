@@ -33,15 +33,15 @@ class GpuDevice {
   }
 
   template <typename T>
-  void Fill(T* to, int64_t n, int byte) {
-    if (is_ok()) Check(FillBytes(stream_, to, byte, n * sizeof(T)));
+  T* Upload(const std::vector<T>& values) {
+    T* to = Allocate<T>(values.size());
+    Write(to, values);
+    return to;
   }
 
   template <typename T>
-  T* Upload(const std::vector<T>& values) {
-    T* to = Allocate<T>(values.size());
+  void Write(T* to, const std::vector<T>& values) {
     if (is_ok() && !values.empty()) Check(CopyToDevice(stream_, to, values.data(), values.size() * sizeof(T)));
-    return to;
   }
 
   template <typename T>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ops of merge_op.cc, group_op.cc and heads_op.cc on a GPU, one image after the other. The few numbers that go to
-// the host and back in between make each op wait for its stream.
+// The ops of merge_op.cc, group_op.cc and heads_op.cc on a GPU, one image after the other. Each op waits for its stream
+// once, at its end.
 #include <cstdint>
+#include <vector>
 
 #include "attributes.h"
 #include "cuda/device.h"
@@ -27,15 +28,15 @@ class MergeGpuOp : public tf::OpKernel {
     tf::Tensor* panoptic = nullptr;
     OP_REQUIRES_OK(context, context->allocate_output(0, semantic.shape(), &panoptic));
     const int64_t pixels = semantic.dim_size(1) * semantic.dim_size(2);
+    std::vector<MergeMaps> images;
     for (int64_t first = 0; first < semantic.NumElements(); first += pixels) {
-      GpuDevice device(context);
-      int32_t label;
-      const MergeMaps maps = {semantic.flat<int32_t>().data() + first,
-                              context->input(1).flat<int32_t>().data() + first,
-                              panoptic->flat<int32_t>().data() + first, pixels};
-      OP_REQUIRES(context, MergeOnDevice<GpuDevice>(&device, rules_).Merge(maps, &label), BadLabel(label, rules_));
-      OP_REQUIRES_OK(context, device.status());
+      images.push_back({semantic.flat<int32_t>().data() + first, context->input(1).flat<int32_t>().data() + first,
+                        panoptic->flat<int32_t>().data() + first, pixels});
     }
+    GpuDevice device(context);
+    int32_t label;
+    OP_REQUIRES(context, MergeOnDevice(&device, rules_, images, &label), BadLabel(label, rules_));
+    OP_REQUIRES_OK(context, device.status());
   }
 
  private:
@@ -55,18 +56,15 @@ class GroupGpuOp : public tf::OpKernel {
     OP_REQUIRES_OK(context, context->allocate_output(0, peaks.shape(), &instance));
     OP_REQUIRES_OK(context, context->allocate_output(1, peaks.shape(), &score));
     const int64_t height = peaks.dim_size(1), width = peaks.dim_size(2);
+    std::vector<ThingMaps> images;
     for (int64_t first = 0; first < peaks.NumElements(); first += height * width) {
-      GpuDevice device(context);
-      const ThingMaps maps = {peaks.flat<float>().data() + first,
-                              context->input(1).flat<float>().data() + 2 * first,
-                              context->input(2).flat<bool>().data() + first,
-                              instance->flat<int32_t>().data() + first,
-                              score->flat<float>().data() + first,
-                              height,
-                              width};
-      GroupOnDevice(&device, maps, keep_k_);
-      OP_REQUIRES_OK(context, device.status());
+      images.push_back({peaks.flat<float>().data() + first, context->input(1).flat<float>().data() + 2 * first,
+                        context->input(2).flat<bool>().data() + first, instance->flat<int32_t>().data() + first,
+                        score->flat<float>().data() + first, height, width});
     }
+    GpuDevice device(context);
+    GroupOnDevice(&device, images, keep_k_);
+    OP_REQUIRES_OK(context, device.status());
   }
 
  private:
@@ -84,12 +82,11 @@ class HeadsGpuOp : public tf::OpKernel {
     OP_REQUIRES_OK(context, ReadShapes(context, attributes_.merge_rules, &height, &width));
     tf::Tensor* maps[4];
     OP_REQUIRES_OK(context, AllocateMaps(context, height, width, maps));
-    for (int64_t image = 0; image < maps[0]->dim_size(0); ++image) {
-      GpuDevice device(context);
-      PredictOnDevice(&device, HeadsAt(context, image), attributes_.center_rules, attributes_.merge_rules,
-                      PredictionAt(maps, image));
-      OP_REQUIRES_OK(context, device.status());
-    }
+    std::vector<HeadsAndMaps> images;
+    for (int64_t i = 0; i < maps[0]->dim_size(0); ++i) images.push_back({HeadsAt(context, i), PredictionAt(maps, i)});
+    GpuDevice device(context);
+    PredictOnDevice(&device, images, {attributes_.center_rules, attributes_.merge_rules});
+    OP_REQUIRES_OK(context, device.status());
   }
 
  private:

@@ -23,27 +23,18 @@ __global__ void Run(int64_t n, Work work) {
 
 const char* Message(cudaError_t error) { return error == cudaSuccess ? nullptr : cudaGetErrorString(error); }
 
+}  // namespace
+
 template <typename Work>
-const char* LaunchAny(void* stream, int64_t n, const Work& work) {
+const char* Launch(void* stream, int64_t n, const Work& work) {
   if (n == 0) return nullptr;
   const auto blocks = static_cast<unsigned>(std::min((n + kBlock - 1) / kBlock, kMostBlocks));
   Run<<<blocks, kBlock, 0, static_cast<cudaStream_t>(stream)>>>(n, work);
   return Message(cudaGetLastError());
 }
 
-}  // namespace
-
-const char* Launch(void* stream, int64_t n, const CountSegments& work) { return LaunchAny(stream, n, work); }
-const char* Launch(void* stream, int64_t n, const WriteIds& work) { return LaunchAny(stream, n, work); }
-const char* Launch(void* stream, int64_t n, const WriteLabel& work) { return LaunchAny(stream, n, work); }
-const char* Launch(void* stream, int64_t n, const WriteHeatmap& work) { return LaunchAny(stream, n, work); }
-const char* Launch(void* stream, int64_t n, const ListPeaks& work) { return LaunchAny(stream, n, work); }
-const char* Launch(void* stream, int64_t n, const GroupThings& work) { return LaunchAny(stream, n, work); }
-const char* Launch(void* stream, int64_t n, const GroupLabels& work) { return LaunchAny(stream, n, work); }
-
-const char* FillBytes(void* stream, void* to, int byte, size_t size) {
-  return Message(cudaMemsetAsync(to, byte, size, static_cast<cudaStream_t>(stream)));
-}
+#define PANPIPE_MAKE_LAUNCH(Work) template const char* Launch(void*, int64_t, const Work&);
+PANPIPE_FOR_EACH_WORK(PANPIPE_MAKE_LAUNCH)
 
 const char* CopyToDevice(void* stream, void* to, const void* from, size_t size) {
   // Of pageable memory, which this always is, CUDA takes a copy before it returns.

@@ -8,21 +8,33 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cuda/findings.h"
 #include "cuda/pixels.h"
+#include "cuda/ranking.h"
 #include "cuda/segments.h"
+
+// All that threads do: calls make(Work) for each kind.
+#define PANPIPE_FOR_EACH_WORK(make) \
+  make(ClearFindings)               \
+  make(ClearSlots)                  \
+  make(CountSegments)               \
+  make(GroupLabels)                 \
+  make(GroupThings)                 \
+  make(KeepPeaks)                   \
+  make(LabelSegments)               \
+  make(ListPeaks)                   \
+  make(NumberThingSegments)         \
+  make(SortCenters)                 \
+  make(WriteHeatmap)                \
+  make(WriteIds)                    \
+  make(WriteLabel)
 
 namespace panpipe {
 
 // Calls work(i) for i = 0 .. n - 1, in as many threads.
-const char* Launch(void* stream, int64_t n, const CountSegments& work);
-const char* Launch(void* stream, int64_t n, const WriteIds& work);
-const char* Launch(void* stream, int64_t n, const WriteLabel& work);
-const char* Launch(void* stream, int64_t n, const WriteHeatmap& work);
-const char* Launch(void* stream, int64_t n, const ListPeaks& work);
-const char* Launch(void* stream, int64_t n, const GroupThings& work);
-const char* Launch(void* stream, int64_t n, const GroupLabels& work);
+template <typename Work>
+const char* Launch(void* stream, int64_t n, const Work& work);
 
-const char* FillBytes(void* stream, void* to, int byte, size_t size);
 // The source may change as soon as this returns.
 const char* CopyToDevice(void* stream, void* to, const void* from, size_t size);
 // Waits for the copy, and so for all that was asked before.

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The merge of one image on a device: pixels by segments.h there, segments by merge.h here.
+// The merge of images on a device, by segments.h. The host waits once for all images, to learn whether labels are in
+// range and segments found room. An image with more segments than there is room for is merged on the host.
 //
 // A Device has memory of its own and runs threads over it, one step after the other:
 //   T* Allocate<T>(n)            memory until the device goes
-//   void Fill(T*, n, byte)       sets all bytes
 //   T* Upload(vector<T>)         a copy there
-//   vector<T> Download(T*, n)    a copy here, of what all steps so far have made of it
-//   void ForEach(n, work)        calls work(i) for i = 0 .. n - 1, in any order and at once
+//   void Write(T*, vector<T>)    the same, to where there is room
+//   vector<T> Download(T*, n)    a copy here, of what all steps so far have made of it; the host waits for them
+//   void ForEach(n, work)        calls work(i) for i = 0 .. n - 1, in any order and at once; the host does not wait
 //   bool is_ok()                 false once anything failed; it then does nothing more, and downloads zeros
 #ifndef PANPIPE_CUSTOM_OPS_CC_CUDA_MERGING_H_
 #define PANPIPE_CUSTOM_OPS_CC_CUDA_MERGING_H_
@@ -14,6 +15,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "cuda/findings.h"
 #include "cuda/segments.h"
 #include "merge.h"
 
@@ -26,72 +28,79 @@ struct MergeMaps {  // of one image, on the device
 };
 
 template <typename Device>
-class MergeOnDevice {
- public:
-  MergeOnDevice(Device* device, const MergeRules& rules) : device_(*device), rules_(rules) {}
+Findings* StartFindings(Device* device, int64_t num_images) {
+  Findings* findings = device->template Allocate<Findings>(num_images);
+  device->ForEach(num_images, ClearFindings{findings});
+  return findings;
+}
 
-  // Returns false where a label is out of range, and which one: the first, in order of pixels.
-  bool Merge(const MergeMaps& maps, int32_t* bad_label) const {
-    SegmentSlots slots = EmptySlots(kFirstSlots, maps.pixels);
-    Findings findings = Count(maps, slots);
-    while (findings.left_pixel != Findings::kNone && device_.is_ok()) {
-      slots = EmptySlots(slots.num_slots * kGrowth, maps.pixels);
-      findings = Count(maps, slots);
-    }
-    if (findings.bad_pixel != Findings::kNone && device_.is_ok()) {
-      *bad_label = device_.Download(maps.semantic + findings.bad_pixel, 1)[0];
-      return false;
-    }
-    device_.ForEach(maps.pixels, WriteIds{device_.Upload(Number(slots)), maps.panoptic});
-    return true;
+// Merges one image after the other in the same memory, without waiting.
+template <typename Device>
+class SegmentMerger {
+ public:
+  SegmentMerger(Device* device, const MergeRules& rules)
+      : device_(*device),
+        largest_label_(static_cast<int32_t>(rules.largest_label())),
+        rules_(rules.ids()),
+        things_{device->Upload(rules.thing_ids), static_cast<int64_t>(rules.thing_ids.size())},
+        slots_{device->template Allocate<Atomic>(kSlots), device->template Allocate<Atomic>(kSlots),
+               device->template Allocate<int32_t>(kSlots), device->template Allocate<int32_t>(kSlots),
+               device->template Allocate<int32_t>(kSlots)} {}
+
+  const ThingIds& things() const { return things_; }
+
+  void Merge(const MergeMaps& maps, Findings* findings) const {
+    device_.ForEach(kSlots, ClearSlots{slots_});
+    device_.ForEach((maps.pixels + CountSegments::kPixels - 1) / CountSegments::kPixels,
+                    CountSegments{maps.semantic, maps.instance, maps.pixels, largest_label_, slots_, findings,
+                                  maps.panoptic});
+    device_.ForEach(kSlots, LabelSegments{slots_, things_, rules_, findings});
+    device_.ForEach(kSlots, NumberThingSegments{slots_, things_, rules_, findings});
+    device_.ForEach(maps.pixels, WriteIds{slots_.ids, findings, maps.panoptic});
   }
 
  private:
-  static constexpr int64_t kFirstSlots = 1 << 12;
-  static constexpr int64_t kGrowth = 8;
-  static constexpr int64_t kMaxProbes = 64;  // a table that takes more is full, or nearly so
-
-  SegmentSlots EmptySlots(int64_t num_slots, int64_t pixels) const {
-    // Twice as many slots as pixels always suffice; then every slot may be probed, so that a search surely ends well.
-    while (num_slots / 2 >= 2 * pixels && num_slots > kFirstSlots) num_slots /= 2;
-    const int64_t max_probes = num_slots >= 2 * pixels ? num_slots : kMaxProbes;
-    const SegmentSlots slots = {device_.template Allocate<Atomic>(num_slots),
-                                device_.template Allocate<Atomic>(num_slots), num_slots, max_probes};
-    device_.Fill(slots.keys, num_slots, 0xff);
-    device_.Fill(slots.areas, num_slots, 0);
-    return slots;
-  }
-
-  Findings Count(const MergeMaps& maps, const SegmentSlots& slots) const {
-    Findings* findings = device_.template Allocate<Findings>(1);
-    device_.Fill(findings, 1, 0xff);
-    const int32_t largest = static_cast<int32_t>(rules_.largest_label());
-    const int64_t threads = (maps.pixels + CountSegments::kPixels - 1) / CountSegments::kPixels;
-    device_.ForEach(threads, CountSegments{maps.semantic, maps.instance, maps.pixels, largest, slots, findings,
-                                           maps.panoptic});
-    return device_.Download(findings, 1)[0];
-  }
-
-  // Finds the panoptic id for each slot, by the same code that numbers segments on the CPU.
-  std::vector<int32_t> Number(const SegmentSlots& slots) const {
-    const std::vector<Atomic> keys = device_.Download(slots.keys, slots.num_slots);
-    const std::vector<Atomic> areas = device_.Download(slots.areas, slots.num_slots);
-    Band band;
-    std::vector<int32_t> segment_of_slot(slots.num_slots, -1);
-    for (int64_t i = 0; i < slots.num_slots; ++i) {
-      if (keys[i] == SegmentSlots::kEmpty) continue;
-      segment_of_slot[i] = band.table.Add(static_cast<int32_t>(keys[i] >> 32), static_cast<int32_t>(keys[i]), areas[i]);
-    }
-    NumberSegments(&band, &band + 1, rules_);
-    for (int32_t& segment : segment_of_slot) {
-      segment = segment < 0 ? 0 : band.table.segments()[segment].panoptic;
-    }
-    return segment_of_slot;
-  }
+  static constexpr int64_t kSlots = SegmentSlots::kSlots;
 
   Device& device_;
-  const MergeRules& rules_;
+  int32_t largest_label_;
+  IdRules rules_;
+  ThingIds things_;
+  SegmentSlots slots_;
 };
+
+// Merges one image on the host. Returns false where a label is out of range, as MergeOnDevice does.
+template <typename Device>
+bool MergeOnHost(Device* device, const MergeRules& rules, const MergeMaps& maps, int32_t* bad_label) {
+  const std::vector<int32_t> semantic = device->Download(maps.semantic, maps.pixels);
+  const std::vector<int32_t> instance = device->Download(maps.instance, maps.pixels);
+  Band band;
+  ReadBand(semantic.data(), instance.data(), 0, maps.pixels, &band);
+  if (FindBadLabel(&band, &band + 1, rules, bad_label)) return false;
+  NumberSegments(&band, &band + 1, rules);
+  std::vector<int32_t> panoptic(maps.pixels);
+  WriteBand(band, maps.pixels, panoptic.data());
+  device->Write(maps.panoptic, panoptic);
+  return true;
+}
+
+// Returns false where a label is out of range, and which one: the first, in order of images and pixels.
+template <typename Device>
+bool MergeOnDevice(Device* device, const MergeRules& rules, const std::vector<MergeMaps>& images, int32_t* bad_label) {
+  Findings* const findings = StartFindings(device, images.size());
+  const SegmentMerger<Device> merger(device, rules);
+  for (size_t i = 0; i < images.size(); ++i) merger.Merge(images[i], findings + i);
+  const std::vector<Findings> found = device->Download(findings, images.size());
+  for (size_t i = 0; i < images.size() && device->is_ok(); ++i) {
+    if (!found[i].has_room()) {  // then nothing else is known for sure
+      if (!MergeOnHost(device, rules, images[i], bad_label)) return false;
+    } else if (found[i].bad_pixel != Findings::kNone) {
+      *bad_label = device->Download(images[i].semantic + found[i].bad_pixel, 1)[0];
+      return false;
+    }
+  }
+  return true;
+}
 
 }  // namespace panpipe
 

@@ -7,10 +7,9 @@
 
 #include "argmax.h"
 #include "bilinear.h"
-#include "centers.h"
-#include "cuda/atomics.h"
+#include "cuda/ranking.h"
+#include "cuda/segments.h"
 #include "host_device.h"
-#include "nearest.h"
 
 namespace panpipe {
 
@@ -66,35 +65,16 @@ struct WriteHeatmap {
   float* heatmap;
 };
 
-// Lists the centers of a heat-map, in the order in which threads come.
-struct ListPeaks {
-  PANPIPE_HOST_DEVICE void operator()(int64_t i) const {
-    if (!(heatmap[i] > floor)) return;
-    const int64_t y = i / width, x = i % width;
-    if (!IsPeak(heatmap, height, width, y, x, nms_kernel)) return;
-    const Atomic index = AtomicAdd(count, 1);
-    if (index < capacity) centers[index] = {static_cast<int32_t>(y), static_cast<int32_t>(x), heatmap[i]};
-  }
-
-  const float* heatmap;
-  int64_t height, width;
-  float floor;
-  int64_t nms_kernel;
-  Center* centers;
-  Atomic capacity;
-  Atomic* count;  // of all centers, those beyond the capacity, too
-};
-
 // Groups things by offsets of the result's own resolution.
 struct GroupThings {
   PANPIPE_HOST_DEVICE void operator()(int64_t i) const {
     instance[i] = 0;
     score[i] = 0;
-    if (!is_thing[i] || centers.num_centers == 0) return;
+    if (!is_thing[i] || centers.is_empty()) return;
     centers.Assign(i / width, i % width, offset[2 * i], offset[2 * i + 1], instance + i, score + i);
   }
 
-  CenterLists centers;
+  RankedCenters centers;
   const float* offset;
   const bool* is_thing;
   int64_t width;
@@ -107,19 +87,19 @@ struct GroupLabels {
   PANPIPE_HOST_DEVICE void operator()(int64_t i) const {
     instance[i] = 0;
     score[i] = 0;
-    if (!is_thing_class[semantic[i]] || centers.num_centers == 0) return;
+    if (!things.Contains(semantic[i]) || centers.is_empty()) return;
     const int64_t y = i / grid.width, x = i % grid.width;
     const float down = Resized(offset, 2, growth_y, grid, y, x);
     const float across = Resized(offset + 1, 2, growth_x, grid, y, x);
     centers.Assign(y, x, down, across, instance + i, score + i);
   }
 
-  CenterLists centers;
+  RankedCenters centers;
   const float* offset;
   float growth_y, growth_x;
   Grid grid;
   const int32_t* semantic;
-  const uint8_t* is_thing_class;
+  ThingIds things;
   int32_t* instance;
   float* score;
 };

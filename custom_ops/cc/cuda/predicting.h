@@ -1,98 +1,149 @@
 // SPDX-License-Identifier: Apache-2.0
-// Grouping, and the way from the heads of one image to its prediction, on a device (merging.h says what that is):
-// pixels by pixels.h there, centers, which are few, by centers.h and grouping.h here.
+// Grouping, and the way from heads to predictions, on a device (merging.h says what that is). The host waits once for
+// all images, to learn whether centers and segments found room. An image with more of them is predicted on the host.
 #ifndef PANPIPE_CUSTOM_OPS_CC_CUDA_PREDICTING_H_
 #define PANPIPE_CUSTOM_OPS_CC_CUDA_PREDICTING_H_
 
-#include <algorithm>
 #include <cstdint>
-#include <type_traits>
-#include <utility>
 #include <vector>
 
 #include "centers.h"
+#include "cuda/findings.h"
 #include "cuda/merging.h"
 #include "cuda/pixels.h"
+#include "cuda/ranking.h"
 #include "grouping.h"
 #include "heads.h"
 
 namespace panpipe {
 
-// Finds the centers of a heat-map [height, width] on the device, in row-major order.
+// Finds the centers of one image after the other in the same memory, without waiting.
 template <typename Device>
-std::vector<Center> FindCenters(Device* device, const float* heatmap, int64_t height, int64_t width,
-                                const CenterRules& rules) {
-  constexpr Atomic kUsualCenters = 1 << 12;
-  Atomic* count = device->template Allocate<Atomic>(1);
-  Center* found = nullptr;
-  Atomic num_centers = kUsualCenters;
-  for (Atomic capacity = 0; num_centers > capacity;) {
-    capacity = num_centers;
-    found = device->template Allocate<Center>(capacity);
-    device->Fill(count, 1, 0);
-    device->ForEach(height * width,
-                    ListPeaks{heatmap, height, width, rules.floor(), rules.nms_kernel, found, capacity, count});
-    num_centers = device->Download(count, 1)[0];
+class CenterFinder {
+ public:
+  CenterFinder(Device* device, const CenterRules& rules)
+      : device_(*device),
+        rules_(rules),
+        centers_{device->template Allocate<Center>(kCapacity), device->template Allocate<uint8_t>(kCapacity),
+                 device->template Allocate<float>(kCapacity), device->template Allocate<float>(kCapacity),
+                 device->template Allocate<float>(kCapacity)} {}
+
+  // The result holds until the next call.
+  RankedCenters Find(const float* heatmap, int64_t height, int64_t width, Findings* findings) const {
+    device_.ForEach(height * width,
+                    ListPeaks{heatmap, height, width, rules_.floor(), rules_.nms_kernel, centers_, findings});
+    device_.ForEach(kCapacity, KeepPeaks{rules_.keep_k, centers_, findings});
+    device_.ForEach(kCapacity, SortCenters{centers_, findings});
+    return {{centers_.ys, centers_.xs, centers_.values}, findings};
   }
-  std::vector<Center> centers = device->Download(found, num_centers);
-  std::sort(centers.begin(), centers.end(),
-            [](const Center& a, const Center& b) { return std::make_pair(a.y, a.x) < std::make_pair(b.y, b.x); });
-  KeepStrongest(rules.keep_k, &centers);
-  return centers;
-}
 
-// Makes the lists for a search on the device.
-template <typename Device>
-CenterLists UploadLists(Device* device, const NearestCenter& nearest) {
-  CenterLists lists = nearest.lists();
-  const auto upload = [device](auto** array, int64_t size) {
-    using Value = std::remove_const_t<std::remove_pointer_t<std::remove_pointer_t<decltype(array)>>>;
-    *array = device->Upload(std::vector<Value>(*array, *array + size));
-  };
-  upload(&lists.ys, lists.num_centers);
-  upload(&lists.xs, lists.num_centers);
-  upload(&lists.values, lists.num_centers);
-  upload(&lists.tiles, lists.rows * lists.columns);
-  upload(&lists.indices, lists.num_indices);
-  return lists;
-}
+ private:
+  static constexpr int64_t kCapacity = CenterSlots::kCapacity;
 
-struct ThingMaps {  // of one image, on the device
-  const float* peaks;
-  const float* offset;  // with two channels
-  const bool* is_thing;
-  int32_t* instance;
-  float* score;
-  int64_t height, width;
+  Device& device_;
+  CenterRules rules_;
+  CenterSlots centers_;
 };
 
+// Calls work(i) for i = 0 .. n - 1.
+constexpr auto kInTurn = [](int64_t n, const auto& work) {
+  for (int64_t i = 0; i < n; ++i) work(i);
+};
+
+// Groups the things of one image on the host.
 template <typename Device>
-void GroupOnDevice(Device* device, const ThingMaps& maps, int64_t keep_k) {
-  CenterRules rules = kPositive;
-  rules.keep_k = keep_k;
-  const NearestCenter nearest(FindCenters(device, maps.peaks, maps.height, maps.width, rules), maps.height, maps.width);
-  device->ForEach(maps.height * maps.width, GroupThings{UploadLists(device, nearest), maps.offset, maps.is_thing,
-                                                        maps.width, maps.instance, maps.score});
+void GroupOnHost(Device* device, const ThingMaps& maps, int64_t keep_k) {
+  const int64_t pixels = maps.height * maps.width;
+  const std::vector<float> peaks = device->Download(maps.peaks, pixels);
+  const std::vector<float> offset = device->Download(maps.offset, 2 * pixels);
+  const std::vector<uint8_t> is_thing = device->Download(reinterpret_cast<const uint8_t*>(maps.is_thing), pixels);
+  std::vector<int32_t> instance(pixels);
+  std::vector<float> score(pixels);
+  GroupImage({peaks.data(), offset.data(), reinterpret_cast<const bool*>(is_thing.data()), instance.data(),
+              score.data(), maps.height, maps.width},
+             keep_k, kInTurn);
+  device->Write(maps.instance, instance);
+  device->Write(maps.score, score);
 }
 
-// Makes the prediction of one image. All maps lie on the device.
+// Groups things as GroupImage does.
 template <typename Device>
-void PredictOnDevice(Device* device, const HeadMaps& heads, const CenterRules& center_rules,
-                     const MergeRules& merge_rules, const PredictionMaps& out) {
+void GroupOnDevice(Device* device, const std::vector<ThingMaps>& images, int64_t keep_k) {
+  CenterRules rules = kPositive;
+  rules.keep_k = keep_k;
+  Findings* const findings = StartFindings(device, images.size());
+  const CenterFinder<Device> finder(device, rules);
+  for (size_t i = 0; i < images.size(); ++i) {
+    const ThingMaps& maps = images[i];
+    const RankedCenters centers = finder.Find(maps.peaks, maps.height, maps.width, findings + i);
+    device->ForEach(maps.height * maps.width,
+                    GroupThings{centers, maps.offset, maps.is_thing, maps.width, maps.instance, maps.score});
+  }
+  const std::vector<Findings> found = device->Download(findings, images.size());
+  for (size_t i = 0; i < images.size() && device->is_ok(); ++i) {
+    if (!found[i].has_room()) GroupOnHost(device, images[i], keep_k);
+  }
+}
+
+struct HeadsAndMaps {  // of one image, on the device
+  HeadMaps heads;
+  PredictionMaps out;
+};
+
+struct HeadRules {
+  CenterRules centers;
+  MergeRules merge;
+};
+
+// Makes the prediction of one image on the host.
+template <typename Device>
+void PredictOnHost(Device* device, const HeadsAndMaps& image, const HeadRules& rules) {
+  const HeadMaps& heads = image.heads;
+  const int64_t in_pixels = heads.height * heads.width, pixels = image.out.height * image.out.width;
+  const std::vector<float> logits = device->Download(heads.logits, in_pixels * heads.classes);
+  const std::vector<float> heatmap = device->Download(heads.heatmap, in_pixels);
+  const std::vector<float> offset = device->Download(heads.offset, 2 * in_pixels);
+  std::vector<int32_t> panoptic(pixels), semantic(pixels), instance(pixels);
+  std::vector<float> score(pixels);
+  const HeadMaps here = {logits.data(), heatmap.data(), offset.data(), heads.height, heads.width, heads.classes};
+  const PredictionMaps out = {panoptic.data(), semantic.data(),  instance.data(),
+                              score.data(),    image.out.height, image.out.width};
+  HeadsOfImage(here, rules.centers, rules.merge, out).Predict(1, kInTurn);
+  device->Write(image.out.panoptic, panoptic);
+  device->Write(image.out.semantic, semantic);
+  device->Write(image.out.instance, instance);
+  device->Write(image.out.score, score);
+}
+
+// Enqueues what makes the prediction of one image.
+template <typename Device>
+void StartPrediction(Device* device, const HeadsAndMaps& image, const CenterFinder<Device>& finder,
+                     const SegmentMerger<Device>& merger, Findings* findings) {
+  const HeadMaps& heads = image.heads;
+  const PredictionMaps& out = image.out;
   const Grid grid(heads.height, heads.width, out.height, out.width);
   const int64_t pixels = out.height * out.width;
   device->ForEach(pixels, WriteLabel{heads.logits, heads.classes, grid, out.semantic});
   const float* heatmap = grid.is_copy ? heads.heatmap : out.score;  // until the scores are known
   if (!grid.is_copy) device->ForEach(pixels, WriteHeatmap{heads.heatmap, grid, out.score});
-  const NearestCenter nearest(FindCenters(device, heatmap, out.height, out.width, center_rules), out.height,
-                              out.width);
-  std::vector<uint8_t> is_thing(heads.classes);
-  for (int64_t k = 0; k < heads.classes; ++k) is_thing[k] = merge_rules.is_thing(static_cast<int32_t>(k));
-  device->ForEach(pixels, GroupLabels{UploadLists(device, nearest), heads.offset, Growth(heads.height, out.height),
-                                      Growth(heads.width, out.width), grid, out.semantic, device->Upload(is_thing),
+  const RankedCenters centers = finder.Find(heatmap, out.height, out.width, findings);
+  device->ForEach(pixels, GroupLabels{centers, heads.offset, Growth(heads.height, out.height),
+                                      Growth(heads.width, out.width), grid, out.semantic, merger.things(),
                                       out.instance, out.score});
-  int32_t bad_label;  // there is none: labels are classes
-  MergeOnDevice<Device>(device, merge_rules).Merge({out.semantic, out.instance, out.panoptic, pixels}, &bad_label);
+  merger.Merge({out.semantic, out.instance, out.panoptic, pixels}, findings);
+}
+
+// Makes predictions. Labels are classes, so that none is out of range.
+template <typename Device>
+void PredictOnDevice(Device* device, const std::vector<HeadsAndMaps>& images, const HeadRules& rules) {
+  Findings* const findings = StartFindings(device, images.size());
+  const CenterFinder<Device> finder(device, rules.centers);
+  const SegmentMerger<Device> merger(device, rules.merge);
+  for (size_t i = 0; i < images.size(); ++i) StartPrediction(device, images[i], finder, merger, findings + i);
+  const std::vector<Findings> found = device->Download(findings, images.size());
+  for (size_t i = 0; i < images.size() && device->is_ok(); ++i) {
+    if (!found[i].has_room()) PredictOnHost(device, images[i], rules);
+  }
 }
 
 }  // namespace panpipe
