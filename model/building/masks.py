@@ -38,7 +38,7 @@ def kmax_deeplab(options: config.MaXDeepLabOptions, experiment: config.Experimen
         num_mask_classes(datasets.find(dataset).labels)
         if dataset
         else options.auxiliary_semantic_head.output_channels,
-        parts.CONVOLUTIONS[options.pixel_space_head.head_conv_type],
+        parts.convolve(options.pixel_space_head.head_conv_type),
     )
     model = experiment.model_options
     return mask_transformer.KMaXDeepLab(

@@ -2,7 +2,7 @@
 """The parts that networks share: decoders, prediction heads and normalization, made from a configuration."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -10,12 +10,14 @@ import tensorflow as tf
 from panpipe.model import config, errors
 from panpipe.model.backbones import endpoints
 from panpipe.model.decoders import aspp, fusion, heads
-from panpipe.model.layers import activations, convolution, normalization
+from panpipe.model.experiment import names
+from panpipe.model.layers import activations, normalization
 
-CONVOLUTIONS: Mapping[str, fusion.Convolve] = {
-    'depthwise_separable_conv': convolution.separable,
-    'standard_conv': convolution.standard,
-}
+
+def convolve(name: str) -> fusion.Convolve:
+    """Finds what makes convolutions of a kind, 'standard_conv' or one of the others in `names`."""
+    made: fusion.Convolve = names.find('conv_type', name, names.CONVOLUTIONS)
+    return made
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Parts:
                 'such as res5, res3, res2'
             )
         fusing = fusion.Fusing(
-            options.decoder_channels, CONVOLUTIONS[options.decoder_conv_type], self.norm, self.activation
+            options.decoder_channels, convolve(options.decoder_conv_type), self.norm, self.activation
         )
         widths = [level.channels_project for level in levels]
         return fusion.Decoder(
@@ -72,9 +74,9 @@ class Parts:
         self, options: config.HeadOptions, name: str, last_name: str
     ) -> tuple[keras.layers.Layer, keras.layers.Layer]:
         """Makes a head: all but its last layer, and that."""
-        convolve = CONVOLUTIONS[options.head_conv_type]
+        kind = convolve(options.head_conv_type)
         return (
-            heads.hidden(options.head_channels, convolve, self.norm, activation=self.activation, name=name),
+            heads.hidden(options.head_channels, kind, self.norm, activation=self.activation, name=name),
             heads.last(options.output_channels, name=last_name),
         )
 

@@ -12,12 +12,10 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
-from panpipe.model import errors
-
 Operation = tuple[str, float, float]  # name, probability, strength
 Policy = tuple[tuple[Operation, Operation], ...]
 
-_SIMPLE: Policy = (
+SIMPLE: Policy = (
     (('Sharpness', 0.4, 7), ('Brightness', 0.2, 10)),
     (('Equalize', 0.0, 0), ('Contrast', 0.2, 10)),
     (('Sharpness', 0.2, 9), ('Color', 0.2, 9)),
@@ -33,25 +31,7 @@ def _weaker(policy: Policy, factor: float) -> Policy:
     )
 
 
-POLICIES: Mapping[str, Policy] = types.MappingProxyType(
-    {
-        'simple_classification_policy': _SIMPLE,
-        'simple_classification_policy_magnitude_scale_0.2': _weaker(_SIMPLE, 0.2),
-    }
-)
-
-
-def find(name: str) -> Policy:
-    """Finds a policy by the name that configurations give it.
-
-    Raises:
-      errors.InputError: no policy has that name.
-    """
-    if name not in POLICIES:
-        raise errors.InputError(
-            f'autoaugment_policy_name is {name!r}; it must be one of {", ".join(POLICIES)}, or left out'
-        )
-    return POLICIES[name]
+WEAK = _weaker(SIMPLE, 0.2)
 
 
 def recolor(image: tf.Tensor, key: tf.Tensor, policy: Policy) -> tf.Tensor:

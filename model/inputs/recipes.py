@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from panpipe.model import config, datasets, tensors
 from panpipe.model import labels as labels_lib
+from panpipe.model.experiment import names
 from panpipe.model.inputs import augment, autoaugment, decode, mask_targets, paste, resize
 from panpipe.model.inputs import targets as targets_lib
 
@@ -110,7 +111,7 @@ def from_options(options: config.DatasetOptions, model_options: config.ModelOpti
         scales=augment.Scales(
             random.min_scale_factor, random.max_scale_factor, random.scale_factor_step_size
         ),
-        policy=autoaugment.find(random.autoaugment_policy_name) if random.autoaugment_policy_name else None,
+        policy=_policy(random.autoaugment_policy_name),
         sigma=options.sigma,
         small_instance_threshold=options.small_instance_threshold if weighs_small else 0,
         small_instance_weight=options.small_instance_weight if weighs_small else 1.0,
@@ -118,6 +119,14 @@ def from_options(options: config.DatasetOptions, model_options: config.ModelOpti
         pasting=_pasting(random.panoptic_copy_paste),
         padding=labels.void,
     )
+
+
+def _policy(name: str) -> autoaugment.Policy | None:
+    """Finds a policy of random changes of colour; '' stands for none."""
+    if not name:
+        return None
+    found: autoaugment.Policy = names.find('autoaugment_policy_name', name, names.AUTOAUGMENT_POLICIES)
+    return found
 
 
 def _pasting(options: config.PanopticCopyPasteOptions | None) -> Pasting | None:

@@ -5,7 +5,8 @@ import tensorflow as tf
 
 from panpipe.model import config, tensors
 from panpipe.model import labels as label_codec
-from panpipe.model.losses import hardest, pixel, truths
+from panpipe.model.experiment import names
+from panpipe.model.losses import hardest, truths
 
 
 def cross_entropy(
@@ -28,12 +29,11 @@ def cross_entropy(
     Raises:
       ValueError: the name is unknown, or the sizes do not fit.
     """
-    if options.name != 'softmax_cross_entropy':
-        raise ValueError(f'semantic_loss.name is {options.name!r}; it must be softmax_cross_entropy')
+    of_pixels = names.find('semantic_loss.name', options.name, names.SEMANTIC_LOSSES)
     semantic, weight = (
         truths.at_stride(maps, logits.shape[1], logits.shape[2])
         for maps in (targets.semantic, targets.semantic_weight)
     )
     weight = tf.where(semantic == labels.ignore_label, 0.0, weight)
-    losses = pixel.softmax_cross_entropy(logits, semantic) * weight
+    losses = of_pixels(logits, semantic) * weight
     return options.weight * hardest.mean_of_hardest(losses, options.top_k_percent)

@@ -11,11 +11,11 @@ import tensorflow as tf
 
 from panpipe.model import config, tensors
 from panpipe.model import labels as label_codec
-from panpipe.model.losses import hardest, mask_transformer, pixel, semantic
+from panpipe.model.experiment import names
+from panpipe.model.losses import hardest, mask_transformer, semantic
 
 # Losses whose names in DeepLab2 are longer by '_loss'.
 _SHORT = ('semantic', 'center', 'regression', 'total')
-_REGRESSIONS = {'mse': pixel.mean_squared_error, 'l1': pixel.mean_absolute_error}
 
 
 def loss(
@@ -91,7 +91,6 @@ def _regression(
 ) -> tf.Tensor:
     if prediction is None:
         raise ValueError('center_loss and regression_loss need the instance branch; enable it or remove them')
-    if options.name not in _REGRESSIONS:
-        raise ValueError(f'loss name {options.name!r} is unknown; it is one of {", ".join(_REGRESSIONS)}')
-    losses = _REGRESSIONS[options.name](prediction, target) * weight
+    of_pixels = names.find('the name of a loss', options.name, names.CENTER_LOSSES)
+    losses = of_pixels(prediction, target) * weight
     return options.weight * hardest.mean_of_hardest(losses, options.top_k_percent)

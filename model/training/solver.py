@@ -8,10 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from panpipe.model import config, errors
+from panpipe.model import config
+from panpipe.model.experiment import names
 from panpipe.model.training import adam
-
-_POLICIES = ('poly', 'cosine')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     down there, as in the published recipes.
 
     Attributes:
-      policy: 'poly' or 'cosine'.
+      policy: one of `names.LEARNING_POLICIES`.
       base: the rate before any decay.
       decay_steps: the step at which the decay ends.
       power: exponent of the poly decay.
@@ -41,10 +40,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         """Returns the rate of `step` (0 is the first), a float32 scalar."""
         step = tf.cast(step, tf.float32)
         progress = tf.minimum(step, float(self.decay_steps)) / float(self.decay_steps)
-        if self.policy == 'poly':
-            rate = (self.base - self.end) * tf.pow(1.0 - progress, self.power) + self.end
-        else:
-            rate = self.base * 0.5 * (1.0 + tf.cos(tf.constant(3.141592653589793) * progress))
+        rate = names.find('learning_policy', self.policy, names.LEARNING_POLICIES)(self, progress)
         if self.warmup_steps > 0:
             rate = tf.where(step < self.warmup_steps, self.base * step / float(self.warmup_steps), rate)
         return rate
@@ -53,12 +49,19 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return dataclasses.asdict(self)
 
 
+def poly_decay(schedule: Schedule, progress: tf.Tensor) -> tf.Tensor:
+    """Lowers the rate to `schedule.end` by a power of what is left; `progress` is in [0, 1]."""
+    return (schedule.base - schedule.end) * tf.pow(1.0 - progress, schedule.power) + schedule.end
+
+
+def cosine_decay(schedule: Schedule, progress: tf.Tensor) -> tf.Tensor:
+    """Lowers the rate to 0 by half a cosine wave; `progress` is in [0, 1]."""
+    return schedule.base * 0.5 * (1.0 + tf.cos(tf.constant(3.141592653589793) * progress))
+
+
 def schedule(options: config.SolverOptions, multiplier: float = 1.0) -> Schedule:
     """Makes the learning-rate schedule of `solver_options`, its base rate times `multiplier`."""
-    if options.learning_policy not in _POLICIES:
-        raise errors.InputError(
-            f'learning_policy is {options.learning_policy!r}; it is one of {", ".join(_POLICIES)}'
-        )
+    names.find('learning_policy', options.learning_policy, names.LEARNING_POLICIES)
     return Schedule(
         policy=options.learning_policy,
         base=options.base_learning_rate * multiplier,
@@ -99,26 +102,23 @@ def optimizers(options: config.SolverOptions, network: keras.Model) -> dict[str,
 
 
 def _group(options: config.SolverOptions, multiplier: float, variables: Sequence[keras.Variable]) -> Group:
-    if options.optimizer not in _OPTIMIZERS:
-        raise errors.InputError(
-            f'solver_options.optimizer is {options.optimizer!r}; it is one of {", ".join(_OPTIMIZERS)}'
-        )
-    made = _OPTIMIZERS[options.optimizer](options, schedule(options, multiplier))
+    make = names.find('solver_options.optimizer', options.optimizer, names.OPTIMIZERS)
+    made = make(options, schedule(options, multiplier))
     made.exclude_from_weight_decay(var_list=[v for v in variables if not v.path.endswith('kernel')])
     made.build(variables)
     return Group(made, tuple(variables))
 
 
-def _adam(options: config.SolverOptions, rate: Schedule) -> keras.optimizers.Optimizer:
+def adam_optimizer(options: config.SolverOptions, rate: Schedule) -> keras.optimizers.Optimizer:
+    """Makes Adam (Kingma and Ba, ICLR 2015)."""
     return adam.FusedAdam(rate, weight_decay=options.weight_decay or None)
 
 
-def _sgd(options: config.SolverOptions, rate: Schedule) -> keras.optimizers.Optimizer:
+def sgd_optimizer(options: config.SolverOptions, rate: Schedule) -> keras.optimizers.Optimizer:
+    """Makes stochastic gradient descent with momentum 0.9."""
     return keras.optimizers.SGD(rate, momentum=0.9, weight_decay=options.weight_decay or None)
 
 
-def _adamw(options: config.SolverOptions, rate: Schedule) -> keras.optimizers.Optimizer:
+def adamw_optimizer(options: config.SolverOptions, rate: Schedule) -> keras.optimizers.Optimizer:
+    """Makes Adam with decoupled weight decay (Loshchilov and Hutter, ICLR 2019)."""
     return adam.FusedAdam(rate, weight_decay=options.adamw_weight_decay)
-
-
-_OPTIMIZERS = {'adam': _adam, 'adamw': _adamw, 'sgd': _sgd}

@@ -5,10 +5,8 @@ import math
 from collections.abc import Iterator, Sequence
 
 from panpipe.model import datasets, errors
-from panpipe.model.experiment import schema
+from panpipe.model.experiment import names, schema
 from panpipe.model.experiment.checks import network, wording
-
-_POLICIES = ('', 'simple_classification_policy', 'simple_classification_policy_magnitude_scale_0.2')
 
 
 def check_eval_crop(experiment: schema.Experiment, height: int, width: int) -> None:
@@ -121,7 +119,9 @@ def _augmentations(experiment: schema.Experiment) -> Iterator[str]:
         if step < 0:
             yield f'{path}.scale_factor_step_size is {step:g}; it must not be negative'
         yield from wording.choice(
-            f'{path}.autoaugment_policy_name', augment.autoaugment_policy_name, _POLICIES
+            f'{path}.autoaugment_policy_name',
+            augment.autoaugment_policy_name,
+            ('', *names.AUTOAUGMENT_POLICIES),
         )
 
 

@@ -3,13 +3,12 @@
 
 from collections.abc import Iterator
 
-from panpipe.model.experiment import schema, textproto
+from panpipe.model.experiment import names, schema, textproto
 from panpipe.model.experiment.checks import wording
 
 STRIDES = (8, 16, 32)
 
 _MASKS_STRIDE = 32
-_CONVOLUTIONS = ('depthwise_separable_conv', 'standard_conv')
 # Rates that keep the window of ASPP the same part of the image (Chen et al., DeepLabv3, section 4.1).
 _ATROUS_RATES = {8: (12, 24, 36), 16: (6, 12, 18), 32: (3, 6, 9)}
 
@@ -36,7 +35,7 @@ def stride(model: schema.ModelOptions) -> int:
 
 def _decoder(experiment: schema.Experiment) -> Iterator[str]:
     for path, decoder in _decoders(experiment.model_options):
-        yield from wording.choice(f'{path}.decoder_conv_type', decoder.decoder_conv_type, _CONVOLUTIONS)
+        yield from wording.choice(f'{path}.decoder_conv_type', decoder.decoder_conv_type, names.CONVOLUTIONS)
         rates = decoder.atrous_rates
         has_model = bool(decoder.feature_key)  # a file without a network has no decoder
         if has_model and not decoder.aspp_use_only_1x1_proj_conv and len(rates) != 3:
@@ -67,7 +66,7 @@ def head(path: str, head: schema.HeadOptions, channels: int | None, cure: str) -
         yield f'{path}.output_channels is {head.output_channels}; set it to {cure}'
     if head.head_channels < 1:
         yield f'{path}.head_channels is {head.head_channels}; set it to the width of the head, such as 32'
-    yield from wording.choice(f'{path}.head_conv_type', head.head_conv_type, _CONVOLUTIONS)
+    yield from wording.choice(f'{path}.head_conv_type', head.head_conv_type, names.CONVOLUTIONS)
 
 
 def _low_levels(experiment: schema.Experiment) -> Iterator[str]:

@@ -3,19 +3,18 @@
 
 from collections.abc import Iterator
 
-from panpipe.model.experiment import schema
+from panpipe.model.experiment import names, schema
 from panpipe.model.experiment.checks import wording
 
-_CENTER_LOSSES = ('mse', 'l1')
 _RAW_FORMATS = ('two_channel_png', 'three_channel_png', 'two_channel_numpy_array')
 
 
 def _losses(experiment: schema.Experiment) -> Iterator[str]:
     options, path = experiment.trainer_options.loss_options, 'trainer_options.loss_options'
     named = (
-        ('semantic_loss', options.semantic_loss, ('softmax_cross_entropy',)),
-        ('center_loss', options.center_loss, _CENTER_LOSSES),
-        ('regression_loss', options.regression_loss, _CENTER_LOSSES),
+        ('semantic_loss', options.semantic_loss, names.SEMANTIC_LOSSES),
+        ('center_loss', options.center_loss, names.CENTER_LOSSES),
+        ('regression_loss', options.regression_loss, names.CENTER_LOSSES),
     )
     for name, loss, choices in named:
         if loss is None:
@@ -42,8 +41,8 @@ def _branches(experiment: schema.Experiment) -> Iterator[str]:
 def _training(experiment: schema.Experiment) -> Iterator[str]:
     trainer = experiment.trainer_options
     solver, path = trainer.solver_options, 'trainer_options.solver_options'
-    yield from wording.choice(f'{path}.optimizer', solver.optimizer, ('adam', 'sgd', 'adamw'))
-    yield from wording.choice(f'{path}.learning_policy', solver.learning_policy, ('poly', 'cosine'))
+    yield from wording.choice(f'{path}.optimizer', solver.optimizer, names.OPTIMIZERS)
+    yield from wording.choice(f'{path}.learning_policy', solver.learning_policy, names.LEARNING_POLICIES)
     limit, steps = solver.clip_gradient_norm, solver.training_number_of_steps
     if solver.use_gradient_clipping and limit <= 0:
         yield (

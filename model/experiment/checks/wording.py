@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How findings put values into words."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 
 def size(sides: Sequence[int]) -> str:
@@ -14,7 +14,7 @@ def listed(values: Sequence[int]) -> str:
     return ','.join(map(str, values))
 
 
-def choice(field: str, value: str, choices: Sequence[str]) -> Iterator[str]:
+def choice(field: str, value: str, choices: Collection[str]) -> Iterator[str]:
     """Finds a value that is none of `choices`; '' stands for unset there."""
     if value not in choices:
         yield f'{field} is {value!r}; it is one of {", ".join(filter(None, choices))}'
