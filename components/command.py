@@ -31,6 +31,7 @@ JOBS: Mapping[str, Job] = types.MappingProxyType(
         'statistics': Job('panpipe.pipelines.statistics', 'describe records: sizes, classes, advice (Beam)'),
         'show': Job('panpipe.pipelines.show', 'draw a sample or a prediction, with labels and targets'),
         'train': Job('panpipe.model.train', 'train and evaluate a network'),
+        'import': Job('panpipe.model.importing', 'bring ImageNet weights of other libraries under our names'),
         'oracles': Job(
             'panpipe.model.oracles', 'tell what each head of a network would gain by being perfect'
         ),

@@ -8,7 +8,7 @@ import dataclasses
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import keras
@@ -66,22 +66,23 @@ def restore(network: keras.Model, path: str | os.PathLike[str], *, skip: Sequenc
     Args:
       network: built.
       path: prefix of a checkpoint ('…/ckpt-60000'), or a folder, for the newest one in it. It may be
-        panpipe's or DeepLab2's, of a whole network or of an encoder only.
-      skip: parts of the network to leave alone, such as 'semantic_last_layer'.
+        panpipe's or DeepLab2's, of a whole network or of an encoder only, or Keras' `save_weights` of an
+        encoder.
+      skip: parts of the network to leave alone, such as 'semantic_last_layer', wherever they are.
 
     Raises:
       errors.InputError: there is no checkpoint, nothing in it fits by name, or a shape differs.
     """
     prefix = find(path)
     reader = _reader(prefix)
-    stored = {_canonical(name): name for name in reader.get_variable_to_shape_map()}
-    names: dict[str, list[str]] = {'loaded': [], 'skipped': [], 'missing': []}
     own = {key(variable) for variable in network.weights}
-    names['unread'] = sorted(name for name in stored if name not in own and _is_of_a_network(name))
+    stored = {_canonical(name, own): name for name in reader.get_variable_to_shape_map()}
+    names: dict[str, list[str]] = {'loaded': [], 'skipped': [], 'missing': []}
+    names['unread'] = sorted(name for name in stored if name not in own and is_of_a_network(name))
     found = []
     for variable in network.weights:
         name = key(variable)
-        fate = 'skipped' if _root(name) in skip else 'loaded' if name in stored else 'missing'
+        fate = 'skipped' if _is_part_of(name, skip) else 'loaded' if name in stored else 'missing'
         names[fate].append(name)
         if fate == 'loaded':
             _check_shape(name, variable, reader.get_variable_to_shape_map()[stored[name]], prefix)
@@ -129,15 +130,20 @@ def global_step(path: str | os.PathLike[str]) -> int:
 
 def tree(network: keras.Model) -> dict[str, tf.Module]:
     """Returns the network's variables under the names that `tf.train.Checkpoint(**tree)` shall write."""
+    return grown({key(variable): variable.value for variable in network.weights})
+
+
+def grown(variables: Mapping[str, tf.Variable]) -> dict[str, tf.Module]:
+    """Returns variables under the names that `tf.train.Checkpoint(**tree)` shall write."""
     roots: dict[str, tf.Module] = {}
-    for variable in network.weights:
-        root, *path, leaf = key(variable).split('/')
+    for name, variable in variables.items():
+        root, *path, leaf = name.split('/')
         node = roots.setdefault(root, tf.Module())
-        for name in path:
-            if not hasattr(node, name):
-                setattr(node, name, tf.Module())
-            node = getattr(node, name)
-        setattr(node, leaf, variable.value)
+        for place in path:
+            if not hasattr(node, place):
+                setattr(node, place, tf.Module())
+            node = getattr(node, place)
+        setattr(node, leaf, variable)
     return roots
 
 
@@ -159,12 +165,19 @@ def _root(name: str) -> str:
     return name.split('/', 1)[0]
 
 
-def _is_of_a_network(name: str) -> bool:
+def is_of_a_network(name: str) -> bool:
+    """Tells variables of a network from the state of a training, by a name in a checkpoint."""
     return '/' in name and _SLOT not in name and _root(name) not in _OF_TRAINING
 
 
-def _canonical(name: str) -> str:
+def _is_part_of(name: str, parts: Sequence[str]) -> bool:
+    return any(place.removeprefix('_') in parts for place in name.split('/'))
+
+
+def _canonical(name: str, own: Set[str]) -> str:
     name = name.removesuffix(_SUFFIX)
+    if f'encoder/{name}' in own:
+        return f'encoder/{name}'
     if name.startswith(_OTHER_ENCODER):
         return f'encoder/{name.removeprefix(_OTHER_ENCODER)}'
     return name
@@ -186,8 +199,8 @@ def _check_shape(name: str, variable: keras.Variable, shape: Sequence[int], pref
     if tuple(variable.shape) == tuple(shape):
         return
     cure = 'give the configuration that the checkpoint was trained with'
-    if 'last_layer' in _root(name):
-        kind = 'semantic' if name.startswith('semantic') else 'instance'
+    if 'last_layer' in _root(name) or 'transformer_class_head' in name:
+        kind = 'instance' if name.startswith('instance') else 'semantic'
         cure = (
             f'or set model_options.restore_{kind}_last_layer_from_initial_checkpoint: false to leave it out'
         )

@@ -29,10 +29,18 @@ LAYERS = (
     NETWORK,
     tuple(
         f'panpipe.model.{name}'
-        for name in ('network', 'mask_transformer', 'building', 'build', 'checkpoints', 'inference')
+        for name in (
+            'network',
+            'mask_transformer',
+            'building',
+            'build',
+            'checkpoints',
+            'foreign',
+            'inference',
+        )
     ),
     ('panpipe.model.training',),
-    tuple(f'panpipe.model.{job}' for job in ('train', 'export', 'oracles', 'probe')),
+    tuple(f'panpipe.model.{job}' for job in ('train', 'export', 'importing', 'oracles', 'probe')),
 )
 RECORDS = ('panpipe.model.inputs.records',)
 EXCEPTIONS = {

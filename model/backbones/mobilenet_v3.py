@@ -5,6 +5,7 @@ Source: Howard et al., Searching for MobileNetV3 (ICCV 2019), tables 1 and 2. En
 depthwise convolutions (before squeeze-and-excitation), which are wider than those of their blocks.
 """
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -92,15 +93,29 @@ class MobileNetV3(composite.Composite):
         *,
         output_stride: int = 32,
         width_multiplier: float = 1.0,
+        gate: activations.Activation = tf.sigmoid,
         name: str = 'encoder',
     ) -> None:
-        """Makes the blocks of `table`, all channels times `width_multiplier`."""
+        """Makes the blocks of `table`.
+
+        Args:
+          table: one row for each block.
+          norm: makes normalization layers.
+          output_stride: the largest stride.
+          width_multiplier: of all channels.
+          gate: of squeeze-and-excitation.
+          name: of the layer.
+        """
         super().__init__(name=name)
         scaled = [row._replace(filters=divisible(row.filters * width_multiplier)) for row in table]
         inputs = [3, *(row.filters for row in scaled)]
         windows = place(scaled, output_stride)
-        layers = map(_block, scaled, inputs, windows, [norm] * len(scaled), map(str, range(len(scaled))))
-        self.blocks = _Blocks(list(layers), [row.endpoint for row in scaled])
+        make = functools.partial(_block, norm=norm, gate=gate)
+        layers = [
+            make(row, channels, window, name=str(index))
+            for index, (row, channels, window) in enumerate(zip(scaled, inputs, windows, strict=False))
+        ]
+        self.blocks = _Blocks(layers, [row.endpoint for row in scaled])
 
     def call(self, images: tf.Tensor) -> Endpoints:
         """Encodes."""
@@ -129,9 +144,25 @@ class InvertedBottleneck(composite.Composite):
     """Expansion, depthwise convolution, squeeze-and-excitation, projection; and the input where it fits."""
 
     def __init__(
-        self, row: Row, channels: int, window: convolution.Window, norm: normalization.BatchNorm, *, name: str
+        self,
+        row: Row,
+        channels: int,
+        window: convolution.Window,
+        norm: normalization.BatchNorm,
+        gate: activations.Activation = tf.sigmoid,
+        *,
+        name: str,
     ) -> None:
-        """Makes the layers of `row` for `channels` that come in; `window` is that of the depthwise one."""
+        """Makes the layers of `row`.
+
+        Args:
+          row: of the architecture's table.
+          channels: that come in.
+          window: of the depthwise convolution.
+          norm: makes normalization layers.
+          gate: of squeeze-and-excitation.
+          name: of the layer.
+        """
         super().__init__(name=name)
         inner = divisible(channels * row.expansion)
         depthwise, act = convolution.DepthwiseConvolution(window), row.activation
@@ -142,7 +173,7 @@ class InvertedBottleneck(composite.Composite):
         )
         self.conv2_bn_act = convolution.Unit(depthwise, norm, act, name='conv2_bn_act')
         self.squeeze_excitation = (
-            squeeze_excite.SqueezeExcite(divisible(int(0.25 * inner)), name='squeeze_excitation')
+            squeeze_excite.SqueezeExcite(divisible(int(0.25 * inner)), gate, name='squeeze_excitation')
             if row.has_se
             else tf.identity
         )
@@ -175,8 +206,13 @@ def divisible(channels: float, divisor: int = 8) -> int:
 
 
 def _block(
-    row: Row, channels: int, window: convolution.Window, norm: normalization.BatchNorm, name: str
+    row: Row,
+    channels: int,
+    window: convolution.Window,
+    norm: normalization.BatchNorm,
+    gate: activations.Activation,
+    name: str,
 ) -> keras.layers.Layer:
     if row.expansion:
-        return InvertedBottleneck(row, channels, window, norm, name=name)
+        return InvertedBottleneck(row, channels, window, norm, gate, name=name)
     return convolution.Unit(convolution.Convolution(row.filters, window), norm, row.activation, name=name)

@@ -5,10 +5,11 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 
 import keras
+import tensorflow as tf
 
 from panpipe.model import config, errors
 from panpipe.model.backbones import convnext, mobilenet_v3, resnet
-from panpipe.model.layers import normalization
+from panpipe.model.layers import activations, normalization
 
 Make = Callable[[config.BackboneOptions, normalization.BatchNorm], keras.layers.Layer]
 
@@ -18,6 +19,11 @@ _MOBILENET_NEEDS: Mapping[str, float] = {
     'drop_path_keep_prob': 1.0,
     'backbone_layer_multiplier': 1.0,
     'use_sac_beyond_stride': -1,
+}
+
+_GATES: Mapping[str, activations.Activation] = {
+    'sigmoid': tf.sigmoid,
+    'hard_sigmoid': activations.exact_hard_sigmoid,
 }
 
 
@@ -45,7 +51,11 @@ def _mobilenet(
                 f'model_options.backbone.{field} is {found}; {options.name} needs {value}'
             )
     return mobilenet_v3.MobileNetV3(
-        table, norm, output_stride=options.output_stride, width_multiplier=options.backbone_width_multiplier
+        table,
+        norm,
+        output_stride=options.output_stride,
+        width_multiplier=options.backbone_width_multiplier,
+        gate=_GATES[options.squeeze_excite_gate],
     )
 
 

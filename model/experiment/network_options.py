@@ -19,6 +19,7 @@ class BackboneOptions(textproto.Message):
     backbone_width_multiplier: float = 1.0
     backbone_layer_multiplier: float = 1.0
     use_sac_beyond_stride: int = -1  # switchable atrous convolution from this stride on; <= 0 is off
+    squeeze_excite_gate: str = 'sigmoid'  # panpipe's own, of MobileNetV3; or 'hard_sigmoid'
     pretrained_weights: str = ''  # of a ConvNeXt encoder alone, loaded before any checkpoint
 
 

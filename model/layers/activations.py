@@ -18,6 +18,11 @@ def hard_swish(x: tf.Tensor) -> tf.Tensor:
     return x * tf.nn.relu6(x + 3.0) * (1.0 / 6.0)
 
 
+def exact_hard_sigmoid(x: tf.Tensor) -> tf.Tensor:
+    """Computes relu6(x + 3) / 6. Source: Howard et al., MobileNetV3 (ICCV 2019), section 5.2."""
+    return tf.nn.relu6(x + 3.0) * (1.0 / 6.0)
+
+
 def hard_sigmoid(x: tf.Tensor) -> tf.Tensor:
-    """Computes relu6(x + 3) / 6, with the rounded constant that published weights were trained with."""
+    """Computes relu6(x + 3) / 6, with the rounded constant that DeepLab2's weights were trained with."""
     return tf.nn.relu6(x + 3.0) * 0.16667

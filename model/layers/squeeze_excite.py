@@ -12,11 +12,11 @@ from panpipe.model.layers import activations, composite, convolution
 
 
 class SqueezeExcite(composite.Composite):
-    """The original: two layers with `squeezed` channels between them, as in MobileNetV3."""
+    """The original: two layers with `squeezed` channels between them, and a gate, as in MobileNetV3."""
 
-    def __init__(self, squeezed: int, *, name: str) -> None:
+    def __init__(self, squeezed: int, gate: activations.Activation = tf.sigmoid, *, name: str) -> None:
         super().__init__(name=name)
-        self._squeezed = squeezed
+        self._squeezed, self._gate = squeezed, gate
 
     def build(self, input_shape: Any) -> None:
         """Sizes the outer layer by the channels that come in."""
@@ -26,7 +26,7 @@ class SqueezeExcite(composite.Composite):
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """Scales each channel of [batch, height, width, channels] by a number of (0, 1)."""
         mean = tf.reduce_mean(x, (1, 2), keepdims=True)
-        return x * tf.sigmoid(self.se_expand(tf.nn.relu(self.se_reduce(mean))))
+        return x * self._gate(self.se_expand(tf.nn.relu(self.se_reduce(mean))))
 
 
 class SimplifiedSqueezeExcite(composite.Composite):

@@ -184,7 +184,10 @@ def _precision(name: str) -> Iterator[None]:
 
 
 def _begin(experiment: config.Experiment, network: keras.Model) -> None:
-    """Gives a fresh network the weights of the initial checkpoint, where there is one."""
+    """Gives a fresh network the encoder's pretrained weights and those of the initial checkpoint, if any."""
+    pretrained = experiment.model_options.backbone.pretrained_weights
+    if pretrained:
+        print(checkpoints.restore(network, pretrained).table(), file=sys.stderr)
     if experiment.model_options.initial_checkpoint:
         report = checkpoints.restore(
             network, experiment.model_options.initial_checkpoint, skip=_fresh_roots(experiment)
@@ -207,7 +210,9 @@ def _resume(checkpoint: tf.train.Checkpoint, path: str) -> None:
 def _fresh_roots(experiment: config.Experiment) -> tuple[str, ...]:
     """Names the last layers that the initial checkpoint must not fill."""
     options = experiment.model_options
-    semantic = () if options.restore_semantic_last_layer_from_initial_checkpoint else ('semantic_last_layer',)
+    semantic: tuple[str, ...] = ()
+    if not options.restore_semantic_last_layer_from_initial_checkpoint:
+        semantic = ('semantic_last_layer', 'transformer_class_head')
     if options.restore_instance_last_layer_from_initial_checkpoint:
         return semantic
     return (*semantic, 'instance_center_head_last_layer', 'instance_regression_head_last_layer')

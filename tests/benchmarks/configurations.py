@@ -53,7 +53,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     begin = time.monotonic()
     chosen = [name for name in names() if re.search(arguments.only, name)]
     rows = {name: _in_a_process(f'--one={name}') for name in chosen}
-    found = page(rows, _in_a_process('--check'), time.monotonic() - begin)
+    written = {name: _row(name, told) for name, told in rows.items()}
+    if arguments.write:
+        # Rows of configurations that were not looked at this time stay as they are.
+        written = dict(sorted((_rows_of(arguments.write) | written).items()))
+    found = page(written, len(rows), _in_a_process('--check'), time.monotonic() - begin)
     if arguments.write:
         replace(arguments.write, found)
     print(found)
@@ -124,11 +128,14 @@ class Step:
 
         loss = _loss(experiment, network, size)
         num_forward = 0
+        has_masks = experiment.model_options.has_masks
 
-        def gradients(images: tf.Tensor, targets: tensors.Targets) -> Any:
+        def gradients(images: tf.Tensor, targets: tensors.AnyTargets) -> Any:
             nonlocal num_forward
             with tf.GradientTape() as tape:
-                heads = inference.full_resolution(network(images, training=True), images)
+                heads = network(images, training=True)
+                if not has_masks:
+                    heads = inference.full_resolution(heads, images)
                 total = tf.reduce_mean(loss(heads, targets)['total'])
             num_forward = len(images.graph.get_operations())
             return tape.gradient(total, [variable.value for variable in network.trainable_variables])
@@ -136,9 +143,13 @@ class Step:
         def spec(*more: int, dtype: tf.DType = tf.float32) -> tf.TensorSpec:
             return tf.TensorSpec((1, *size, *more), dtype)
 
+        classes = spec(dtype=tf.int32)
+        things = tf.TensorSpec((1, experiment.train_dataset_options.max_thing_id), tf.int32)
         self.inputs = (
             spec(3),
-            tensors.Targets(spec(dtype=tf.int32), spec(), spec(), spec(), spec(2), spec()),
+            tensors.MaskTargets(classes, spec(), classes, things)
+            if has_masks
+            else tensors.Targets(classes, spec(), spec(), spec(), spec(2), spec()),
         )
         self.traced = tf.function(gradients, autograph=False).get_concrete_function(*self.inputs)
         found = self.traced.graph.get_operations()
@@ -186,6 +197,8 @@ def golden_difference(name: str) -> float | None:
         return golden_networks.of_sampled(name, CONFIGS)
     if name == golden_networks.WHOLE:
         return golden_networks.of_whole(ROOT.parent / 'shared/goldens')
+    if name in golden_networks.MASKS:
+        return golden_networks.of_masks(name, CONFIGS, ROOT.parent / 'shared/goldens')
     return None
 
 
@@ -204,21 +217,21 @@ def check() -> dict[str, float]:
     }
 
 
-def page(rows: Mapping[str, Mapping[str, Any]], checked: Mapping[str, float], seconds: float) -> str:
-    """Writes the table, and how it was made."""
+def page(rows: Mapping[str, str], measured: int, checked: Mapping[str, float], seconds: float) -> str:
+    """Writes the table, and how it was made; `measured` of its rows are new."""
     packages = ('panpipe', 'tensorflow', 'keras', 'numpy')
     versions = ', '.join(f'{package} {importlib.metadata.version(package)}' for package in packages)
     name, size = _CHECKED
     lines = [
         f'{len(rows)} configurations; {versions}, Python {platform.python_version()}; '
-        f'{seconds / 60:.0f} minutes on {os.cpu_count()} cores.',
+        f'{seconds / 60:.0f} minutes for {measured} of them on {os.cpu_count()} cores.',
         '',
         f'The estimate of memory, checked on `{name}` at {_size(size)}, one image: activations and gradients '
         f'{checked["estimated"] / 1e9:.2f} GB, growth of the process {checked["measured"] / 1e9:.2f} GB.',
         '',
         f'| {" | ".join(_HEADER)} |',
         '|---|---|---|---|---:|---:|---:|---:|',
-        *(_row(name, told) for name, told in rows.items()),
+        *rows.values(),
     ]
     return '\n'.join(lines)
 
@@ -239,6 +252,14 @@ def _row(name: str, told: Mapping[str, Any]) -> str:
 
 def _size(size: Sequence[int]) -> str:
     return ' × '.join(map(str, size))
+
+
+def _rows_of(path: pathlib.Path) -> dict[str, str]:
+    """Finds the rows of the table in a page, by configuration."""
+    lines = path.read_text().partition(BEGIN)[2].partition(END)[0].splitlines()
+    known = set(names())
+    found = {line.split('`')[1]: line for line in lines if line.startswith('| `')}
+    return {name: line for name, line in found.items() if name in known}
 
 
 def replace(path: pathlib.Path, found: str) -> None:

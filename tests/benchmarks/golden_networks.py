@@ -20,6 +20,12 @@ SAMPLED: dict[str, Any] = json.loads((_TESTS / 'golden/networks.json').read_text
 # All values at the decoder's stride, with the weights of a checkpoint.
 WHOLE = 'cityscapes/panoptic_deeplab/mobilenet_v3_small_os32'
 _CHECKPOINT = 'mobilenet_v3_small_os32'
+# All values of mask transformers' heads, with weights that follow from the variables' names.
+MASKS: dict[str, str] = {
+    'coco/kmax_deeplab/kmax_meta_r50_os32': '00_coco_r50',
+    'coco/kmax_deeplab/kmax_meta_convnext_tiny_os32': '01_coco_convnext_tiny',
+    'cityscapes/kmax_deeplab/kmax_meta_r50_os32': '02_cityscapes_r50',
+}
 _SIZE = (65, 129)
 
 
@@ -41,6 +47,31 @@ def of_sampled(name: str, configs: pathlib.Path) -> float:
     return max(
         _distance(np.array(found[tensor], np.float64), golden)
         for tensor, golden in SAMPLED[name]['tensors'].items()
+    )
+
+
+def of_masks(name: str, configs: pathlib.Path, goldens: pathlib.Path) -> float | None:
+    """Compares the heads of one of `MASKS`; None where the reference's files are not at hand."""
+    path = goldens / f'kmax/forward/{MASKS[name]}.npz'
+    if not path.is_file():
+        return None
+    golden = np.load(path, allow_pickle=False)
+    network = build.network(config.loads((configs / f'{name}.textproto').read_text(), name))
+    weights.fill(network, weights.mask_value)
+    seed = json.loads(str(golden['args_json']))['image_seed']
+    image = np.random.RandomState(seed).randint(0, 256, size=(1, *_SIZE, 3)).astype(np.float32)
+    expected = [
+        golden[f'out_{head}']
+        for head in (
+            'pixel_space_mask_logits',
+            'transformer_class_logits',
+            'pixel_space_normalized_feature',
+            'semantic_logits',
+        )
+    ]
+    return max(
+        float(np.abs(np.array(head) - wanted).max() / np.abs(wanted).max())
+        for head, wanted in zip(network(image), expected, strict=True)
     )
 
 

@@ -3,6 +3,8 @@
 
 import dataclasses
 import pathlib
+import tarfile
+import zlib
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ import experiments
 import shared
 from panpipe.model import build, checkpoints, config, errors
 
+_ROOT = pathlib.Path(__file__).parents[2]
 _SUFFIX = '/.ATTRIBUTES/VARIABLE_VALUE'
 
 
@@ -165,3 +168,75 @@ def test_reports_are_values():
     report = checkpoints.Report((), (), ())
     with pytest.raises(dataclasses.FrozenInstanceError):
         report.loaded = ('x',)
+
+
+# Mask transformers
+
+
+@pytest.fixture(scope='module')
+def masks():
+    """A small mask transformer on ConvNeXt."""
+    text = """
+    model_options {
+      backbone { name: "kmax_convnext_tiny" }
+      max_deeplab {
+        pixel_space_head { output_channels: 8 head_channels: 8 }
+        auxiliary_semantic_head { output_channels: 19 head_channels: 8 }
+        num_mask_slots: 5
+        pixel_decoder_levels: 4
+      }
+    }
+    train_dataset_options { dataset: "cityscapes_panoptic" crop_size: [33, 33] }
+    """
+    return build.network(config.loads(text))
+
+
+def test_keras_weights_of_an_encoder_alone_fill_the_encoder(masks, tmp_path):
+    """What DeepLab2 calls pretrained weights: names without the encoder's own."""
+    encoder = {name: value for name, value in _values(masks).items() if name.startswith('encoder/')}
+    bare = {name.removeprefix('encoder/'): tf.Variable(value + 1) for name, value in encoder.items()}
+    path = tf.train.Checkpoint(**checkpoints.grown(bare)).write(str(tmp_path / 'convnext'))
+    before = _values(masks)
+    report = checkpoints.restore(masks, path)
+    assert set(report.loaded) == set(encoder)
+    assert not report.unread
+    after = _values(masks)
+    for name, value in before.items():
+        np.testing.assert_array_equal(after[name], value + (name in encoder), err_msg=name)
+
+
+def test_class_heads_of_all_layers_can_be_left_alone(masks, tmp_path):
+    path = tf.train.Checkpoint(**checkpoints.tree(masks)).write(str(tmp_path / 'ckpt'))
+    report = checkpoints.restore(masks, path, skip=['transformer_class_head'])
+    assert len(report.skipped) == 7 * 2
+    assert not report.missing
+    assert not report.unread
+
+
+def test_a_training_checkpoint_of_the_reference_has_every_variable_and_no_other():
+    """With the slots of two optimizers, which are not of the network."""
+    listing = shared.golden('kmax') / 'variables/coco_resnet50.training_checkpoint.txt'
+    names = {line.split('\t')[0].removesuffix(_SUFFIX) for line in listing.read_text().splitlines()}
+    wanted = {name for name in names if checkpoints.is_of_a_network(name)}
+    rows = (shared.golden('kmax') / 'variables/coco_resnet50.txt').read_text().splitlines()
+    assert wanted == {row.split('\t')[0] for row in rows}
+
+
+@pytest.mark.slow
+def test_a_whole_checkpoint_of_the_reference_is_read(tmp_path, monkeypatch):
+    with tarfile.open(shared.golden('kmax') / 'checkpoint/coco_resnet50.tar.xz') as archive:
+        archive.extractall(tmp_path, filter='data')
+    (index,) = tmp_path.rglob('*.index')
+    for variable in ('EXPERIMENT_NAME', 'INIT_CHECKPOINT', 'TRAIN_SET', 'VAL_SET'):
+        monkeypatch.setenv(variable, 'unused')
+    network = build.network(
+        config.load(_ROOT / 'model/configs/coco/kmax_deeplab/kmax_meta_r50_os32.textproto')
+    )
+    report = checkpoints.restore(network, index.with_suffix(''))
+    assert len(report.loaded) == len(network.weights) == 1184
+    assert not report.unread
+    assert checkpoints.global_step(index.with_suffix('')) == 150000
+    for name, value in _values(network).items():
+        places = np.arange(value.size) % 8
+        expected = ((zlib.crc32(name.encode()) % 1000 + places) / 1024).astype(np.float32)
+        np.testing.assert_array_equal(value.ravel(), expected, err_msg=name)

@@ -8,6 +8,7 @@ from panpipe.model.experiment.checks import wording
 
 STRIDES = (8, 16, 32)
 
+_GATES = ('sigmoid', 'hard_sigmoid')
 _MASKS_STRIDE = 32
 # Rates that keep the window of ASPP the same part of the image (Chen et al., DeepLabv3, section 4.1).
 _ATROUS_RATES = {8: (12, 24, 36), 16: (6, 12, 18), 32: (3, 6, 9)}
@@ -23,6 +24,9 @@ def _architecture(experiment: schema.Experiment) -> Iterator[str]:
         yield f'model_options.backbone.output_stride is {stride}; it is one of 8, 16, 32'
     schedule = model.backbone.drop_path_schedule
     yield from wording.choice('model_options.backbone.drop_path_schedule', schedule, ('constant', 'linear'))
+    yield from wording.choice(
+        'model_options.backbone.squeeze_excite_gate', model.backbone.squeeze_excite_gate, _GATES
+    )
     keep = model.backbone.drop_path_keep_prob
     if not 0 < keep <= 1:
         yield f'model_options.backbone.drop_path_keep_prob is {keep:g}; it must be in (0, 1]'
