@@ -7,8 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from panpipe.model import config, errors
-from panpipe.model import network as networks
+from panpipe.model import architectures, config, errors
 from panpipe.model.building import encoders, masks
 from panpipe.model.building import parts as shared
 from panpipe.model.decoders import deeplab_v3
@@ -40,12 +39,12 @@ def network(experiment: config.Experiment) -> keras.Model:
 def _panoptic_deeplab(options: config.PanopticDeeplabOptions, experiment: config.Experiment) -> keras.Model:
     instance, decoding = options.instance, experiment.model_options.decoder
     parts, encoder = _parts(experiment), _encoder(experiment)
-    semantic = networks.SemanticBranch(
+    semantic = architectures.SemanticBranch(
         parts.decoder(decoding, options.low_level, 'semantic_decoder'),
         *parts.head(options.semantic_head, 'semantic_head_without_last_layer', 'semantic_last_layer'),
     )
     if not instance.enable:
-        return networks.PanopticDeepLab(encoder, semantic, None)
+        return architectures.PanopticDeepLab(encoder, semantic, None)
     decoder = parts.decoder(
         instance.instance_decoder_override or decoding,
         instance.low_level_override or options.low_level,
@@ -56,13 +55,13 @@ def _panoptic_deeplab(options: config.PanopticDeeplabOptions, experiment: config
         parts.head(head, f'{name}_without_last_layer', f'{name}_last_layer')
         for head, name in zip((instance.center_head, instance.regression_head), names, strict=True)
     )
-    branch = networks.InstanceBranch(decoder, *center, *offset)
-    return networks.PanopticDeepLab(encoder, semantic, branch)
+    branch = architectures.InstanceBranch(decoder, *center, *offset)
+    return architectures.PanopticDeepLab(encoder, semantic, branch)
 
 
 def _deeplab_v3(options: config.DeeplabV3Options, experiment: config.Experiment) -> keras.Model:
     decoding, parts, encoder = experiment.model_options.decoder, _parts(experiment), _encoder(experiment)
-    return networks.DeepLabV3(
+    return architectures.DeepLabV3(
         encoder,
         shared.feature(decoding.feature_key),
         parts.aspp(decoding, 'deeplab_v3_aspp'),
@@ -77,14 +76,14 @@ def _deeplab_v3_plus(options: config.DeeplabV3PlusOptions, experiment: config.Ex
     project = convolution.standard(
         options.low_level.channels_project, 1, norm, name='deeplab_v3plus_project_conv_bn_act'
     )
-    layers = networks.FusionLayers(
+    layers = architectures.FusionLayers(
         parts.aspp(decoding, 'deeplab_v3plus_aspp'),
         project,
         deeplab_v3.fuse(decoding.decoder_channels, norm, name='deeplab_v3plus_fuse'),
         deeplab_v3.last(options.num_classes, name='semantic_last_layer'),
     )
     features = shared.feature(decoding.feature_key), shared.feature(options.low_level.feature_key)
-    return networks.DeepLabV3Plus(encoder, *features, layers)
+    return architectures.DeepLabV3Plus(encoder, *features, layers)
 
 
 def _parts(experiment: config.Experiment) -> shared.Parts:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from panpipe.model import network, tensors
+from panpipe.model import architectures, tensors
 from panpipe.model.backbones.endpoints import Stages
 from panpipe.model.decoders import mask_prediction
 from panpipe.model.layers import activations, resize
@@ -36,7 +36,7 @@ class SemanticBranch(NamedTuple):
         return self.last(self.head(self.decoder(features)))
 
 
-class KMaXDeepLab(network.Network):
+class KMaXDeepLab(architectures.Network):
     """Predicts a set of masks by clustering pixels around learnt centers.
 
     Source: Yu et al., k-means Mask Transformer (ECCV 2022), section 4.
@@ -63,7 +63,7 @@ class KMaXDeepLab(network.Network):
 
         `pool_scale` is without effect: no layer averages over a window.
         """
-        stages = self.encoder(network.normalize(images))
+        stages = self.encoder(architectures.normalize(images))
         levels = self.pixel_decoder(stages)
         decoded = self.transformer_decoder(levels)
         main = mask_prediction.predict(

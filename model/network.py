@@ -1,125 +1,78 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Panoptic-DeepLab, DeepLabv3 and DeepLabv3+: images → heads at the decoder's stride.
+"""Networks from numbers, without a configuration file: one function for each architecture.
 
-The names of their layers are the names of the items in DeepLab2's checkpoints.
+>>> network = panoptic_deeplab(19, backbone='resnet50', crop_size=(65, 129))
+>>> network(np.zeros((1, 65, 129, 3), np.float32)).center_heatmap.shape
+TensorShape([1, 17, 33, 1])
 """
 
-from typing import Any, NamedTuple
-
 import keras
-import tensorflow as tf
 
-from panpipe.model import tensors
-from panpipe.model.decoders import deeplab_v3
+from panpipe.model import build, config
 
-
-class SemanticBranch(NamedTuple):
-    """The layers that label classes."""
-
-    decoder: keras.layers.Layer
-    head: keras.layers.Layer
-    last: keras.layers.Layer
+_ATROUS_RATES = {8: (12, 24, 36), 16: (6, 12, 18), 32: (3, 6, 9)}
 
 
-class InstanceBranch(NamedTuple):
-    """The layers that find instances: centers, and each pixel's offset to its center."""
+def panoptic_deeplab(
+    num_classes: int,
+    *,
+    backbone: str = 'resnet50',
+    output_stride: int = 32,
+    crop_size: tuple[int, int] = (1025, 2049),
+    has_instances: bool = True,
+    use_squeeze_and_excite: bool = False,
+) -> keras.Model:
+    """Builds Panoptic-DeepLab with the widths of the paper, and fresh variables.
 
-    decoder: keras.layers.Layer
-    center_head: keras.layers.Layer
-    center_last: keras.layers.Layer
-    offset_head: keras.layers.Layer
-    offset_last: keras.layers.Layer
+    Args:
+      num_classes: channels of the semantic head.
+      backbone: a name of `building.encoders.BACKBONES`.
+      output_stride: 8, 16 or 32, by which the encoder reduces the resolution.
+      crop_size: height and width of training crops, k · output_stride + 1; ASPP averages over such a window.
+      has_instances: with the branch for centers and offsets.
+      use_squeeze_and_excite: in the encoder; MobileNetV3 has it always, so must be told so.
 
+    Returns:
+      images float32 [batch, height, width, 3] in RGB, 0 .. 255 → `tensors.Heads` at stride 4.
 
-class Network(keras.Model):
-    """A model whose inner layers make their variables when they are first called.
+    Raises:
+      errors.InputError: there is no such backbone or stride.
 
-    Its `call` takes `pool_scale`, the factor that images were resized by, which ASPP's averaging follows.
+    Source: Cheng et al., Panoptic-DeepLab (CVPR 2020), section 3; widths of the published configurations.
     """
-
-    def build(self, input_shape: Any) -> None:
-        """Has no variables of its own."""
-
-
-class PanopticDeepLab(Network):
-    """Labels classes and finds instances in two branches on one encoder.
-
-    Source: Cheng et al., Panoptic-DeepLab (CVPR 2020), section 3.
-    """
-
-    def __init__(
-        self, encoder: keras.layers.Layer, semantic: SemanticBranch, instance: InstanceBranch | None
-    ) -> None:
-        """Joins the parts; without `instance`, center heat-map and offset are None."""
-        super().__init__(name='panoptic_deeplab')
-        self.encoder, self.semantic, self.instance = encoder, semantic, instance
-
-    def call(self, images: tf.Tensor, training: bool = False, pool_scale: float = 1.0) -> tensors.Heads:
-        """Maps images [batch, height, width, 3] in RGB, 0 .. 255, to heads at their decoders' stride."""
-        features = self.encoder(normalize(images))
-        logits = self.semantic.last(
-            self.semantic.head(self.semantic.decoder(features, pool_scale=pool_scale))
-        )
-        if self.instance is None:
-            return tensors.Heads(logits, None, None)
-        shared = self.instance.decoder(features, pool_scale=pool_scale)
-        center = self.instance.center_last(self.instance.center_head(shared))
-        offset = self.instance.offset_last(self.instance.offset_head(shared))
-        return tensors.Heads(logits, center, offset)
+    encoder = config.BackboneOptions(
+        name=backbone, output_stride=output_stride, use_squeeze_and_excite=use_squeeze_and_excite
+    )
+    rates = _ATROUS_RATES.get(output_stride, _ATROUS_RATES[32])
+    options = config.PanopticDeeplabOptions(
+        low_level=_levels(64, 32),
+        semantic_head=config.HeadOptions(output_channels=num_classes, head_channels=256),
+        instance=_instance(rates) if has_instances else config.InstanceOptions(enable=False),
+    )
+    experiment = config.Experiment(
+        model_options=config.ModelOptions(
+            backbone=encoder, decoder=_decoder(256, rates), panoptic_deeplab=options
+        ),
+        train_dataset_options=config.DatasetOptions(crop_size=crop_size),
+    )
+    config.check(experiment)
+    return build.network(experiment)
 
 
-class DeepLabV3(Network):
-    """Labels classes at the encoder's output stride."""
-
-    def __init__(
-        self,
-        encoder: keras.layers.Layer,
-        feature: str,
-        aspp: keras.layers.Layer,
-        classifier: keras.layers.Layer,
-        last: keras.layers.Layer,
-    ) -> None:
-        """Joins the parts; `feature` is the field of the encoder's `Endpoints` that they use."""
-        super().__init__(name='deeplab_v3')
-        self.encoder, self.aspp, self.classifier, self.last = encoder, aspp, classifier, last
-        self._feature = feature
-
-    def call(self, images: tf.Tensor, training: bool = False, pool_scale: float = 1.0) -> tensors.Heads:
-        """Maps images [batch, height, width, 3] in RGB, 0 .. 255, to semantic logits."""
-        feature = getattr(self.encoder(normalize(images)), self._feature)
-        return tensors.Heads(
-            self.last(self.classifier(self.aspp(feature, pool_scale=pool_scale))), None, None
-        )
+def _decoder(channels: int, rates: tuple[int, ...]) -> config.DecoderOptions:
+    return config.DecoderOptions(
+        feature_key='res5', decoder_channels=channels, aspp_channels=256, atrous_rates=rates
+    )
 
 
-class FusionLayers(NamedTuple):
-    """What DeepLabv3+ does after the encoder."""
-
-    aspp: keras.layers.Layer
-    project: keras.layers.Layer
-    fuse: keras.layers.Layer
-    last: keras.layers.Layer
-
-
-class DeepLabV3Plus(Network):
-    """Labels classes at the stride of a low-level feature."""
-
-    def __init__(
-        self, encoder: keras.layers.Layer, feature: str, low_feature: str, layers: FusionLayers
-    ) -> None:
-        """Joins the parts; `feature` and `low_feature` are fields of the encoder's `Endpoints`."""
-        super().__init__(name='deeplab_v3_plus')
-        self.encoder, self.fusion = encoder, layers
-        self._feature, self._low_feature = feature, low_feature
-
-    def call(self, images: tf.Tensor, training: bool = False, pool_scale: float = 1.0) -> tensors.Heads:
-        """Maps images [batch, height, width, 3] in RGB, 0 .. 255, to semantic logits."""
-        features = self.encoder(normalize(images))
-        high = self.fusion.aspp(getattr(features, self._feature), pool_scale=pool_scale)
-        low = self.fusion.project(getattr(features, self._low_feature))
-        return tensors.Heads(self.fusion.last(self.fusion.fuse(deeplab_v3.join(high, low))), None, None)
+def _instance(rates: tuple[int, ...]) -> config.InstanceOptions:
+    return config.InstanceOptions(
+        low_level_override=_levels(32, 16),
+        instance_decoder_override=_decoder(128, rates),
+        center_head=config.HeadOptions(output_channels=1, head_channels=32),
+        regression_head=config.HeadOptions(output_channels=2, head_channels=32),
+    )
 
 
-def normalize(images: tf.Tensor) -> tf.Tensor:
-    """Maps 0 .. 255 to -1 .. 1."""
-    return images / 127.5 - 1.0
+def _levels(res3: int, res2: int) -> tuple[config.LowLevelOptions, ...]:
+    return config.LowLevelOptions('res3', res3), config.LowLevelOptions('res2', res2)

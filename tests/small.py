@@ -6,14 +6,14 @@ import numpy as np
 import tensorflow as tf
 
 import experiments
-from panpipe.model import config, network, tensors
+from panpipe.model import architectures, config, tensors
 from panpipe.model.layers import composite, convolution, normalization
 from panpipe.model.training import averages, loop, solver, train_step
 
 HEIGHT, WIDTH = 17, 33
 
 
-class Small(network.Network):
+class Small(architectures.Network):
     """All heads from one convolution, one normalization and one more convolution."""
 
     def __init__(self):
@@ -23,7 +23,7 @@ class Small(network.Network):
         self.last = convolution.Convolution(22, use_bias=True, name='semantic_last_layer')
 
     def call(self, images, training=False, pool_scale=1.0):
-        features = self.encoder(network.normalize(images)[:, ::4, ::4])
+        features = self.encoder(architectures.normalize(images)[:, ::4, ::4])
         return tensors.Heads(*tf.split(self.last(features), (19, 1, 2), axis=-1))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 import small
-from panpipe.model import config, labels, network, tensors
+from panpipe.model import architectures, config, labels, tensors
 from panpipe.model.layers import composite, convolution, normalization
 from panpipe.model.losses import mask_transformer, matching, total
 
@@ -24,7 +24,7 @@ OPTIONS = config.LossOptions(
 )
 
 
-class SmallMasks(network.Network):
+class SmallMasks(architectures.Network):
     """All heads from one convolution, one normalization and one more convolution."""
 
     def __init__(self):
@@ -35,7 +35,7 @@ class SmallMasks(network.Network):
         self.classes = keras.layers.Dense((LAYERS + 1) * SLOTS * 6, name='classes')
 
     def call(self, images, training=False, pool_scale=1.0):
-        features = self.encoder(network.normalize(images)[:, ::4, ::4])
+        features = self.encoder(architectures.normalize(images)[:, ::4, ::4])
         sizes = [SLOTS + 6] * (LAYERS + 1) + [5]
         *maps, semantic = tf.split(self.last(features), sizes, axis=-1)
         slots = tf.reshape(self.classes(tf.reduce_mean(features, (1, 2))), (-1, LAYERS + 1, SLOTS, 6))

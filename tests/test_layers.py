@@ -31,6 +31,7 @@ LAYERS = (
         f'panpipe.model.{name}'
         for name in (
             'network',
+            'architectures',
             'mask_transformer',
             'building',
             'build',
