@@ -45,7 +45,7 @@ JOBS: Mapping[str, Job] = types.MappingProxyType(
             'panpipe.pipelines.evaluate', 'our metrics of predictions: sizes, intervals, each image (Beam)'
         ),
         'report': Job('panpipe.pipelines.report', 'make one HTML page of numbers, curves and pictures'),
-        'workflow': Job('panpipe.components.workflow', 'compile, run or submit the whole Kubeflow pipeline'),
+        'workflow': Job('panpipe.components.workflow', 'check, compile, run or submit the Kubeflow pipeline'),
         'doctor': Job('panpipe.components.doctor', 'check this environment and a configuration'),
     }
 )

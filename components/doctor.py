@@ -12,33 +12,16 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import packaging.requirements
-import rich.console
-import rich.table
 
-from panpipe.components import experiment
+from panpipe.components import experiment, findings
+from panpipe.components.findings import Finding
 from panpipe.model import config, errors
 from panpipe.model.jobs import command_line
 from panpipe.pipelines.scoring import official_python
 
 _EXAMPLES = ('panpipe doctor', 'panpipe doctor --config experiment.textproto')
-_STYLES = {'ok': 'green', 'warn': 'yellow', 'bad': 'red'}
-
-
-class Finding(NamedTuple):
-    """Tells one thing that was looked at.
-
-    Attributes:
-      subject: what it is.
-      state: 'ok', 'warn' (works without) or 'bad' (nothing will work).
-      detail: what was found, and the cure unless it is ok.
-    """
-
-    subject: str
-    state: str
-    detail: str
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -148,12 +131,8 @@ def _records(pattern: str) -> Finding:
 def _examine(arguments: argparse.Namespace) -> None:
     settings = read(arguments.config, arguments.set) if arguments.config else None
     told = configuration(settings) if settings else ()
-    findings = [*told, *machine(), *packages(), *tensorflow(settings), evaluators()]
-    table = rich.table.Table(box=None, show_header=False)
-    for finding in findings:
-        table.add_row(f'[{_STYLES[finding.state]}]{finding.state}[/]', finding.subject, finding.detail)
-    rich.console.Console(soft_wrap=True).print(table)
-    bad = [finding.subject for finding in findings if finding.state == 'bad']
+    found = [*told, *machine(), *packages(), *tensorflow(settings), evaluators()]
+    bad = findings.show(found)
     if bad:
         raise errors.JobError(f'unusable: {", ".join(bad)}; see the table above')
 

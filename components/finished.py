@@ -24,10 +24,8 @@ def keys(spec: Mapping[str, Any], arguments: Mapping[str, Any], facts: Mapping[s
       and the keys of the steps that it takes something from.
     """
     tasks = spec['root']['dag']['tasks']
-    given = {
-        name: arguments.get(name, entry.get('defaultValue'))
-        for name, entry in spec['root']['inputDefinitions']['parameters'].items()
-    }
+    known = spec['root'].get('inputDefinitions', {}).get('parameters', {})
+    given = {name: arguments.get(name, entry.get('defaultValue')) for name, entry in known.items()}
     found: dict[str, str] = {}
     for name in graphlib.TopologicalSorter(
         {name: sorted(task.get('dependentTasks', ())) for name, task in tasks.items()}

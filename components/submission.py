@@ -80,6 +80,13 @@ def parameters(document: str, entries: Sequence[str]) -> dict[str, Any]:
     return values
 
 
+def images(document: str, image: str = '') -> list[str]:
+    """Lists the images of the steps: that one for all, or those that the pipeline was compiled with."""
+    spec = next(yaml.safe_load_all(document))
+    found = {entry['container']['image'] for entry in spec['deploymentSpec']['executors'].values()}
+    return [image] if image else sorted(found)
+
+
 def pullable(document: str, image: str) -> str:
     """Returns the pipeline with an image that the cluster's nodes can pull.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiles the Kubeflow pipeline, runs it here without a cluster, or submits it to one."""
+"""Checks and compiles the Kubeflow pipeline, runs it here without a cluster, or submits it to one."""
 
 import argparse
 import functools
@@ -7,12 +7,15 @@ import pathlib
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from panpipe.components import (
+    checks,
     cluster_options,
     compilation,
     console,
     experiment,
+    findings,
     finished,
     listing,
     local,
@@ -24,6 +27,7 @@ from panpipe.model.jobs import command_line, outputs
 from panpipe.model.storage import addresses
 
 _EXAMPLES = (
+    'panpipe workflow check --config FILE.textproto --statistics statistics/statistics.json work=gs://BUCKET/DIR',
     'panpipe workflow compile --output build/gpu.yaml --image REGISTRY/panpipe:0.1.0 --profile gpu',
     'panpipe workflow run --dataset cityscapes_panoptic --config FILE.textproto --output build/demo',
     'panpipe workflow run --dataset coco_panoptic --raw_data DIR --config FILE.textproto --output build/coco',
@@ -41,11 +45,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = command_line.parser('workflow', __doc__ or '', _EXAMPLES)
-    actions = parser.add_subparsers(required=True, metavar='compile|run|submit')
+    actions = parser.add_subparsers(required=True, metavar='check|compile|run|submit')
+    _add_check(actions.add_parser('check', help='look at parameters, configuration, places and image'))
     _add_compile(actions.add_parser('compile', help='write the pipeline as YAML'))
     _add_run(actions.add_parser('run', help='run the whole pipeline on this machine, without a cluster'))
     _add_submit(actions.add_parser('submit', help='start a run on a cluster'))
     return parser
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--config', default='', help=_CONFIG_HELP)
+    parser.add_argument(
+        '--pipeline', default='', metavar='FILE', help='compiled pipeline, whose images count'
+    )
+    parser.add_argument(
+        '--statistics', default='', metavar='FILE', help='statistics.json of the data, to compare with'
+    )
+    cluster_options.add(parser)
+    parser.add_argument('parameters', nargs='*', metavar='NAME=VALUE', help='pipeline parameters')
+    parser.set_defaults(body=_check)
 
 
 def _add_compile(parser: argparse.ArgumentParser) -> None:
@@ -92,6 +110,8 @@ def _add_submit(parser: argparse.ArgumentParser) -> None:
 
 def _compile(arguments: argparse.Namespace) -> None:
     outputs.check_file('--output', arguments.output)
+    if arguments.image:
+        _refuse(findings.show([checks.named(arguments.image)]))
     document = compilation.compiled(cluster_options.read(arguments))
     outputs.write_whole(arguments.output, document.encode())
     print(f'wrote {arguments.output}')
@@ -149,14 +169,34 @@ def _summarize(steps: Sequence[console.Step], output: pathlib.Path) -> None:
     print(f'report: {output / "report.html"}')
 
 
-def _submit(arguments: argparse.Namespace) -> None:
+def _check(arguments: argparse.Namespace) -> None:
+    document, values = _planned(arguments)
+    images = submission.images(document, arguments.image)
+    _refuse(findings.show(checks.examine(values, images, arguments.statistics)))
+
+
+def _refuse(bad: Sequence[str]) -> None:
+    if bad:
+        raise errors.InputError(f'not ready: {", ".join(bad)}; see the table above')
+
+
+def _planned(arguments: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    """Returns the pipeline and the values of its parameters."""
     path = arguments.pipeline
     document = experiment.read_text(path) if path else compilation.compiled(cluster_options.read(arguments))
     values = submission.parameters(document, arguments.parameters)
     dataset = values.get('dataset', 'cityscapes_panoptic')
     # As a shell's "$(cat FILE)" gives it, so that both ways of starting a run share what is cached.
     values['config'] = _config(arguments.config, dataset, values.get('raw_data', '')).rstrip('\n')
+    return document, values
+
+
+def _submit(arguments: argparse.Namespace) -> None:
+    document, values = _planned(arguments)
     document = submission.pullable(document, arguments.image)
+    found = checks.examine(values, submission.images(document))
+    doubts = [finding for finding in found if finding.state != 'ok']
+    _refuse(findings.show(doubts) if doubts else [])
     if arguments.no_cache:
         document = submission.uncached(document)
     run = submission.Run(arguments.experiment, arguments.run_name, values, arguments.service_account)

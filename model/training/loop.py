@@ -19,7 +19,7 @@ from panpipe.model.inputs import pipeline
 from panpipe.model.jobs import progress
 from panpipe.model.losses import mask_transformer, matching, total
 from panpipe.model.metrics import results
-from panpipe.model.training import averages, run_folder, snapshots, solver, train_step
+from panpipe.model.training import averages, interruption, run_folder, snapshots, solver, train_step
 
 
 class Training:
@@ -70,12 +70,11 @@ class Training:
             self._show_first_batch()
         saved = self.step
         rate = solver.schedule(self._options.solver_options)
-        with progress.bar(
-            'train', self._options.solver_options.training_number_of_steps, self.step
-        ) as advance:
+        steps = self._options.solver_options.training_number_of_steps
+        with interruption.Watch() as watch, progress.bar('train', steps, self.step) as advance:
             while self.step < last:
                 begin, num_steps = time.perf_counter(), min(self._options.steps_per_loop, last - self.step)
-                losses = self._loop(num_steps, advance)
+                losses = self._loop(num_steps, advance, watch)
                 scalars = {f'losses/train_{total.tag(name)}': value for name, value in losses.items()}
                 scalars['learning_rate'] = float(rate(self.step))
                 scalars['steps_per_second'] = num_steps / (time.perf_counter() - begin)
@@ -83,6 +82,8 @@ class Training:
                 if self.step - saved >= self._options.save_checkpoints_steps or self.step == last:
                     saved = self.step
                     self._manager.save(checkpoint_number=saved)
+                    if watch.is_over:
+                        watch.leave(lambda: None, saved)
 
     def evaluated(self) -> contextlib.AbstractContextManager[None]:
         """Lends the network the weights that evaluation is of: the averaged ones, where there are any."""
@@ -103,14 +104,18 @@ class Training:
             )
             snapshots.show_batch(self._directory, images, targets, self._spec, self._num_shown)
 
-    def _loop(self, num_steps: int, advance: Callable[[int, str], None]) -> dict[str, float]:
-        """Takes some steps; returns the mean of each loss over them."""
+    def _loop(
+        self, num_steps: int, advance: Callable[[int, str], None], watch: interruption.Watch
+    ) -> dict[str, float]:
+        """Takes some steps; returns the mean of each loss over them. Ends the process early if it has to."""
         sums: dict[str, float] = {}
         for _ in range(num_steps):
             losses = self._take_step()
             _refuse_nan(losses, self.step)
             sums = {name: sums.get(name, 0.0) + value for name, value in losses.items()}
             advance(self.step, f'loss {losses["total"]:.3f}')
+            if watch.is_over:
+                watch.leave(lambda: self._manager.save(checkpoint_number=self.step), self.step)
         return {name: value / num_steps for name, value in sums.items()}
 
     def _take_step(self) -> dict[str, float]:

@@ -3,6 +3,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -18,8 +19,8 @@ STEPS = 8
 PATIENCE = 300  # seconds
 
 
-def _start(pattern, model_dir):
-    fields = ('trainer_options.steps_per_loop=1', 'trainer_options.save_checkpoints_steps=1')
+def _start(pattern, model_dir, every=1):
+    fields = ('trainer_options.steps_per_loop=1', f'trainer_options.save_checkpoints_steps={every}')
     summaries = 'trainer_options.save_summaries_steps=1'
     sets = [f'--set={field}' for field in experiments.overrides(pattern, STEPS, *fields, summaries)]
     command = [sys.executable, '-m', 'panpipe.model.train', '--config', str(experiments.CONFIG)]
@@ -62,7 +63,39 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path):
     killed.communicate()
     assert killed.returncode == -signal.SIGKILL
     assert 'going on from' in _finish(_start(pattern, tmp_path / 'killed'))
-    found, expected = (_variables(tmp_path / name / 'toy_cityscapes') for name in ('killed', 'whole'))
+    _assert_same(tmp_path / 'killed', tmp_path / 'whole')
+
+
+@pytest.mark.slow
+def test_a_terminated_training_saves_what_it_has_and_goes_on_to_the_same_weights(tmp_path):
+    """No checkpoint is due before the end, so that what it goes on from is what SIGTERM made it save."""
+    pattern = experiments.write_records(tmp_path)
+    _finish(_start(pattern, tmp_path / 'whole', every=1000))
+    ended = _start(pattern, tmp_path / 'ended', every=1000)
+    _wait_for_summaries(tmp_path / 'ended/toy_cityscapes/train', random.randint(1, 4), ended)
+    ended.send_signal(signal.SIGTERM)
+    _, error = ended.communicate(timeout=PATIENCE)
+    assert ended.returncode == 143, error[-2000:]
+    told = re.search(r'SIGTERM: saved step (\d+) in [\d.]+ s, ([\d.]+) s after the signal', error)
+    assert float(told[2]) < 25
+    assert 1 <= int(told[1]) < STEPS
+    assert f'ckpt-{told[1]}' in _finish(_start(pattern, tmp_path / 'ended', every=1000))
+    _assert_same(tmp_path / 'ended', tmp_path / 'whole')
+
+
+def _wait_for_summaries(folder, number, process):
+    """Waits until the file of summaries has grown that often: with the first batch, then with each step."""
+    size = 0
+    while number:
+        assert process.poll() is None, process.stderr.read()[-2000:]
+        found = sum(path.stat().st_size for path in folder.glob('*tfevents*'))
+        number -= found > size
+        size = found
+        time.sleep(0.01)
+
+
+def _assert_same(folder, other):
+    found, expected = (_variables(place / 'toy_cityscapes') for place in (folder, other))
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         if name != '_CHECKPOINTABLE_OBJECT_GRAPH':

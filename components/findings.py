@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Findings of whoever looks before the work: a table of what is well, doubtful, or in the way."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import rich.console
+import rich.table
+
+_STYLES = {'ok': 'green', 'warn': 'yellow', 'bad': 'red'}
+
+
+class Finding(NamedTuple):
+    """Tells one thing that was looked at.
+
+    Attributes:
+      subject: what it is.
+      state: 'ok', 'warn' (works without, or could not be seen from here) or 'bad' (nothing will work).
+      detail: what was found, and the cure unless it is ok.
+    """
+
+    subject: str
+    state: str
+    detail: str
+
+
+def show(findings: Sequence[Finding]) -> list[str]:
+    """Prints a table; returns the subjects that are bad."""
+    table = rich.table.Table(box=None, show_header=False)
+    for finding in findings:
+        table.add_row(f'[{_STYLES[finding.state]}]{finding.state}[/]', finding.subject, finding.detail)
+    rich.console.Console(soft_wrap=True).print(table)
+    return [finding.subject for finding in findings if finding.state == 'bad']
