@@ -78,3 +78,40 @@ class Rules:
     def largest_label(self) -> int:
         """Largest label all of whose panoptic ids fit into int32."""
         return (INT32_MAX + 1) // self.label_divisor - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskRules:
+    """Holds the numbers by which the masks of slots become a prediction.
+
+    Attributes:
+      is_maskwise: whether slots paste their masks one after the other; else each pixel goes to its likeliest
+        slot.
+      pixel_threshold: a pixel is of a slot if its probability exceeds this.
+      overlap_threshold: a mask is pasted if more than this share of it is free.
+      thing_area_limit: pixels that a thing must have, or it is void.
+      stuff_area_limit: pixels that all slots of a stuff class must have together.
+      label_divisor: a panoptic id is `label * label_divisor + number`, without the number for stuff.
+      void_label: label of pixels that belong to no segment.
+
+    Raises:
+      RuleError: a number is out of range.
+    """
+
+    is_maskwise: bool
+    pixel_threshold: float
+    overlap_threshold: float
+    thing_area_limit: int
+    stuff_area_limit: int
+    label_divisor: int
+    void_label: int
+
+    def __post_init__(self) -> None:
+        for name in ('pixel_threshold', 'overlap_threshold'):
+            if not 0 <= getattr(self, name) <= 1:
+                raise refuse(f'{name} is {getattr(self, name)}; it must be 0 .. 1')
+
+    @property
+    def void(self) -> int:
+        """Panoptic id of void."""
+        return self.void_label * self.label_divisor

@@ -18,7 +18,7 @@ from panpipe.custom_ops import kernels
 from panpipe.model import build, config, datasets, errors, inference, labels
 from panpipe.model.inputs import pipeline
 from panpipe.model.jobs import command_line, outputs
-from panpipe.model.postprocess import restore, scores
+from panpipe.model.postprocess import restore
 from panpipe.model.training import averages
 
 _EXAMPLES = (
@@ -38,7 +38,7 @@ class Server(tf.Module):
         spec: labels.LabelSpec,
         place: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
         size: tuple[int, int],
-        postprocessing: inference.Postprocessing,
+        postprocessing: inference.AnyPostprocessing,
         views: inference.Views,
         has_instances: bool,
     ) -> None:
@@ -72,14 +72,11 @@ class Server(tf.Module):
         height, width = tf.unstack(tf.shape(image)[:2])
         placed, resized = self._place(image)
         images = tf.ensure_shape(placed, (*self._size, 3))[None]
-        prediction, _, probability = inference.predict(
-            self._network, images, self._spec, self._views, self._postprocessing
-        )
-        use_op = self._postprocessing.use_op
-        ids, sure = scores.instances(prediction, probability, self._spec, use_op=use_op)
+        found = inference.predict(self._network, images, self._spec, self._views, self._postprocessing)
+        prediction = restore.original_size(found.prediction, resized, height, width)
+        ids, sure = found.instances(prediction, self._spec, use_op=self._postprocessing.use_op)
         if not self._has_instances:
             ids, sure = ids[:0], sure[:0]
-        prediction = restore.original_size(prediction, resized, height, width)
         maps = {name: value[0] for name, value in prediction._asdict().items()}
         return {**maps, 'instance_ids': ids, 'instance_scores': sure}
 
@@ -121,7 +118,7 @@ def save(experiment: config.Experiment, network: keras.Model, output: str, *, us
     """
     options = experiment.eval_dataset_options
     spec = datasets.find(options.dataset).labels
-    postprocessing = inference.Postprocessing.from_options(experiment.evaluator_options)
+    postprocessing = inference.postprocessing(experiment)
     uses_op = use_op and postprocessing.use_op and kernels.op_available()
     server = Server(
         network,

@@ -3,17 +3,26 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable
-from typing import NamedTuple, Self
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Self
 
 import tensorflow as tf
 
-from panpipe.model import config, labels, tensors
+from panpipe.model import config, errors, labels, tensors
 from panpipe.model.layers import resize
-from panpipe.model.postprocess import panoptic, panoptic_from_heads, upsample
+from panpipe.model.postprocess import (
+    mask_rules,
+    masks,
+    panoptic,
+    panoptic_from_heads,
+    scores,
+    slots,
+    upsample,
+)
 
-# A network of `build.network`: (images, training=False, pool_scale=…) → heads at the decoder's stride.
-Network = Callable[..., tensors.Heads]
+# A network of `build.network`: (images, training=False, pool_scale=…) → heads at the decoder's stride. A mask
+# transformer, which takes no pool_scale, makes `tensors.MaskHeads`.
+Network = Callable[..., Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +62,59 @@ class Postprocessing:
 
 
 @dataclasses.dataclass(frozen=True)
+class MaskPostprocessing:
+    """Holds the numbers of a mask transformer's post-processing (`evaluator_options`).
+
+    Attributes:
+      rules: of pixelwise or of maskwise post-processing.
+      use_op: uses the compiled op if it was built.
+    """
+
+    rules: mask_rules.Pixelwise | mask_rules.Maskwise
+    use_op: bool
+
+    @classmethod
+    def from_options(cls, options: config.EvaluatorOptions) -> Self:
+        """Takes the numbers from `evaluator_options`.
+
+        Raises:
+          errors.InputError: transformer_post_processing names none, or the numbers of maskwise are absent.
+        """
+        method = options.transformer_post_processing
+        if method not in _MASK_RULES:
+            raise errors.InputError(
+                f'evaluator_options.transformer_post_processing is {method!r}; it is one of '
+                f'{", ".join(_MASK_RULES)}'
+            )
+        try:
+            rules = _MASK_RULES[method](options)
+        except ValueError as error:
+            raise errors.InputError(f'evaluator_options: {error}') from error
+        return cls(rules, options.merge_semantic_and_instance_with_tf_op)
+
+    def predict(
+        self, heads: tensors.MaskHeads, spec: labels.LabelSpec, height: int, width: int
+    ) -> masks.Found:
+        """Turns heads at any stride into a prediction of [batch, height, width]."""
+        if isinstance(self.rules, mask_rules.Maskwise):
+            return masks.find_maskwise(heads, spec, (height, width), self.rules, use_op=self.use_op)
+        return masks.find_pixelwise(heads, spec, (height, width), self.rules, use_op=self.use_op)
+
+
+_MASK_RULES: Mapping[str, Callable[[mask_rules.Options], mask_rules.Pixelwise | mask_rules.Maskwise]] = {
+    'pixelwise': mask_rules.Pixelwise.of,
+    'maskwise': mask_rules.Maskwise.of,
+}
+AnyPostprocessing = Postprocessing | MaskPostprocessing
+
+
+def postprocessing(experiment: config.Experiment) -> AnyPostprocessing:
+    """Takes what fits the network of a configuration from its `evaluator_options`."""
+    kind = MaskPostprocessing if experiment.model_options.has_masks else Postprocessing
+    return kind.from_options(experiment.evaluator_options)
+
+
+@dataclasses.dataclass(frozen=True)
 class Views:
     """Lists the views (scales, mirror image) whose predictions are averaged.
 
@@ -80,14 +142,31 @@ class Inference(NamedTuple):
 
     Attributes:
       prediction: maps of the images' size.
-      heads: at the images' size, for losses.
-      probability: of the classes, float32 [batch, h, w, num_classes]: at the decoder's stride where there
-        is one view, else at the images' size.
+      heads: for losses: at the images' size, but those of a mask transformer as they are.
+      evidence: the probability of classes, float32 [batch, h, w, num_classes]: at the decoder's stride where
+        there is one view, else at the images' size. Of a mask transformer, its slots.
     """
 
     prediction: tensors.Prediction
-    heads: tensors.Heads
-    probability: tf.Tensor
+    heads: tensors.AnyHeads
+    evidence: tf.Tensor | slots.Slots
+
+    def instances(
+        self, restored: tensors.Prediction, spec: labels.LabelSpec, *, use_op: bool = True
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Scores the things of an image, of a batch of 1.
+
+        Args:
+          restored: the prediction at the image's own size.
+          spec: the classes and the panoptic codec.
+          use_op: uses the compiled op if it was built; the result is the same.
+
+        Returns:
+          Panoptic ids int32 [instances], ascending, and scores float32 [instances], 0 .. 1.
+        """
+        if isinstance(self.evidence, slots.Slots):
+            return scores.of_slots(restored, self.evidence, spec)
+        return scores.instances(self.prediction, self.evidence, spec, use_op=use_op)
 
 
 def predict(
@@ -95,7 +174,7 @@ def predict(
     images: tf.Tensor,
     spec: labels.LabelSpec,
     views: Views,
-    postprocessing: Postprocessing,
+    postprocessing: AnyPostprocessing,
 ) -> Inference:
     """Predicts panoptic maps. In a graph, what the caller leaves aside is not computed.
 
@@ -103,14 +182,18 @@ def predict(
       network: from `build.network`.
       images: float32 [batch, height, width, 3], RGB, 0 .. 255.
       spec: the classes and the panoptic codec.
-      views: are averaged.
+      views: are averaged; a mask transformer sees the image as it is.
       postprocessing: its numbers.
     """
+    height, width = images.shape[1:3]
+    if isinstance(postprocessing, MaskPostprocessing):
+        mask_heads = tensors.MaskHeads(*map(_cast, network(images, training=False)))
+        found = postprocessing.predict(mask_heads, spec, height, width)
+        return Inference(found.prediction, mask_heads, found.slots)
     if not views.is_plain:
         heads, probability = average(network, images, views)
         return Inference(postprocessing.merge(heads, probability, spec), heads, probability)
     heads = _float32(network(images, training=False))
-    height, width = images.shape[1:3]
     return Inference(
         postprocessing.predict(heads, spec, height, width),
         full_resolution(heads, images),

@@ -171,7 +171,9 @@ def _predictions(
 ) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
     """Returns the panoptic and the semantic map by each oracle, of the image's own size."""
     found = inference.predict(network, sample.image, spec, views, postprocessing)
-    heads = found.heads if views.is_plain else found.heads._replace(semantic_logits=found.probability)
+    if not isinstance(found.heads, tensors.Heads):
+        raise ValueError('a mask transformer has no heads that the ground truth could stand in for')
+    heads = found.heads if views.is_plain else found.heads._replace(semantic_logits=found.evidence)
     height, width = tf.unstack(tf.shape(sample.raw.image)[:2])
     made = {}
     for name, parts in ORACLES.items():
@@ -186,6 +188,11 @@ def _predictions(
 
 
 def _check(experiment: config.Experiment) -> None:
+    if experiment.model_options.has_masks:
+        raise errors.InputError(
+            'a mask transformer predicts whole masks; it has no classes, centers and offsets that oracles '
+            'could put right: give a configuration of Panoptic-DeepLab'
+        )
     if not experiment.model_options.has_instances:
         raise errors.InputError(
             'this network has no instance branch, so there is no panoptic quality to gain'

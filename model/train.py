@@ -190,7 +190,7 @@ def _evaluate(
     evaluation = evaluator.evaluate(
         pipeline.evaluation_samples(experiment).take(options.eval_steps),
         dataset.labels,
-        _predictor(network, dataset.labels, options),
+        _predictor(network, dataset.labels, experiment),
         loop.loss_function(experiment, experiment.eval_dataset_options),
         has_instances=experiment.model_options.has_instances,
         watch=snapshots.Snapshots(directory, dataset, options, step),
@@ -211,11 +211,11 @@ def _line(found: results.Result) -> str:
 
 
 def _predictor(
-    network: keras.Model, spec: labels.LabelSpec, options: config.EvaluatorOptions
+    network: keras.Model, spec: labels.LabelSpec, experiment: config.Experiment
 ) -> evaluator.Predict:
     """Makes what evaluation predicts with, compiled where the device wants that."""
-    views = inference.Views.from_options(options)
-    postprocessing = inference.Postprocessing.from_options(options)
+    views = inference.Views.from_options(experiment.evaluator_options)
+    postprocessing = inference.postprocessing(experiment)
     if isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy):
         return tpu.Predictor(network, spec, views, postprocessing)
     return functools.partial(

@@ -27,6 +27,21 @@ struct HeadsAttributes {
   MergeRules merge_rules;
 };
 
+// Reads an input that is the size of the prediction.
+inline ::tensorflow::Status ReadSize(::tensorflow::OpKernelContext* context, int input, int64_t* height,
+                                     int64_t* width) {
+  namespace tf = ::tensorflow;
+  const tf::Tensor& size = context->input(input);
+  if (size.NumElements() != 2) return tf::errors::InvalidArgument("size must be [height, width]");
+  *height = size.flat<int32_t>()(0);
+  *width = size.flat<int32_t>()(1);
+  constexpr int64_t kTooLarge = 1 << 24;  // from there on float32 skips positions
+  if (*height < 1 || *width < 1 || *height >= kTooLarge || *width >= kTooLarge) {
+    return tf::errors::InvalidArgument("size is ", *height, " x ", *width, "; it must be positive, below 2^24");
+  }
+  return tf::OkStatus();
+}
+
 // Checks the four inputs and reads the last, the size of the prediction, which lies in host memory.
 inline ::tensorflow::Status ReadShapes(::tensorflow::OpKernelContext* context, const MergeRules& rules,
                                        int64_t* height, int64_t* width) {
@@ -49,14 +64,7 @@ inline ::tensorflow::Status ReadShapes(::tensorflow::OpKernelContext* context, c
     return tf::errors::InvalidArgument("semantic_logits has ", logits.dim_size(3), " classes; labels are 0 .. ",
                                        rules.largest_label(), ", so that panoptic ids fit into int32");
   }
-  if (context->input(3).NumElements() != 2) return tf::errors::InvalidArgument("size must be [height, width]");
-  *height = context->input(3).flat<int32_t>()(0);
-  *width = context->input(3).flat<int32_t>()(1);
-  constexpr int64_t kTooLarge = 1 << 24;  // from there on float32 skips positions
-  if (*height < 1 || *width < 1 || *height >= kTooLarge || *width >= kTooLarge) {
-    return tf::errors::InvalidArgument("size is ", *height, " x ", *width, "; it must be positive, below 2^24");
-  }
-  return tf::OkStatus();
+  return ReadSize(context, 3, height, width);
 }
 
 // The heads of one image of the batch.

@@ -65,14 +65,17 @@ def classify(logits: tf.Tensor, is_alive: tf.Tensor, height: int, width: int) ->
         )
 
     banded = _in_bands(look, logits, (height, width), Pixels(tf.int32, tf.int32, tf.float32, tf.bool))
-    return Pixels(*(tf.reshape(part, (-1, width))[:height] for part in banded))
+    return Pixels(
+        *(tf.ensure_shape(tf.reshape(part, (-1, width))[:height], (height, width)) for part in banded)
+    )
 
 
-def masks(logits: tf.Tensor, threshold: float, height: int, width: int) -> tf.Tensor:
-    """Marks the pixels where the probability of a slot exceeds a threshold.
+def masks(logits: tf.Tensor, is_alive: tf.Tensor, threshold: float, height: int, width: int) -> tf.Tensor:
+    """Marks the pixels where the probability of a slot, among those that are alive, exceeds a threshold.
 
     Args:
       logits: float32 [h, w, slots].
+      is_alive: bool [slots].
       threshold: 0 .. 1.
       height: rows of the result.
       width: columns of the result.
@@ -82,10 +85,12 @@ def masks(logits: tf.Tensor, threshold: float, height: int, width: int) -> tf.Te
     """
 
     def look(values: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
-        return tf.transpose(_probabilities(values) > threshold, (2, 0, 1))
+        alive = tf.where(is_alive, values, -float('inf'))
+        return tf.transpose((_probabilities(alive) > threshold) & is_alive, (2, 0, 1))
 
     banded = tf.transpose(_in_bands(look, logits, (height, width), tf.bool), (1, 0, 2, 3))
-    return tf.reshape(banded, (logits.shape[-1], -1, width))[:, :height]
+    shape = (logits.shape[-1], height, width)
+    return tf.ensure_shape(tf.reshape(banded, (shape[0], -1, width))[:, :height], shape)
 
 
 def confidences(logits: tf.Tensor, threshold: float) -> tf.Tensor:

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turns the masks and classes of a mask transformer into a prediction, pixel by pixel or mask by mask."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
 
+from panpipe.custom_ops import masks as ops_masks
+from panpipe.custom_ops import rules as ops_rules
 from panpipe.model import labels as label_codec
 from panpipe.model import tensors
-from panpipe.model.postprocess import mask_pixels, mask_rules, pasting, slots
+from panpipe.model.postprocess import mask_rules, pasting, slots
 
 
 class Found(NamedTuple):
@@ -81,21 +82,9 @@ def find_pixelwise(
     """Does what `pixelwise` does, and tells the slots."""
     found = slots.read(mask_heads.class_logits, labels)
     is_alive = found.confidence >= rules.class_threshold
-    del use_op
-
-    def of_image(parts: tuple[tf.Tensor, ...]) -> tensors.Prediction:
-        logits, label, number, alive = parts
-        pixels = mask_pixels.classify(logits, alive, *size)
-        is_sure = pixels.leads & (pixels.score > rules.pixel_threshold) & tf.reduce_any(alive)
-        owner = tf.where(is_sure, pixels.slot, -1)
-        return tensors.Prediction(
-            pasting.panoptic(owner, label, number, labels, rules.areas),
-            tf.gather(label, pixels.likeliest),
-            tf.where(tf.reduce_any(alive), tf.gather(number, pixels.slot), 1),
-            tf.where(tf.reduce_any(alive), pixels.score, 0.0),
-        )
-
-    return Found(_each(of_image, mask_heads.mask_logits, found.label, found.number, is_alive), found)
+    masks = _masks(mask_heads, found, labels, is_alive, is_alive)
+    numbers = _numbers(labels, rules.areas, is_maskwise=False, pixel=rules.pixel_threshold, overlap=0.0)
+    return Found(_predict(masks, size, numbers, use_op=use_op), found)
 
 
 def find_maskwise(
@@ -108,32 +97,49 @@ def find_maskwise(
 ) -> Found:
     """Does what `maskwise` does, and tells the slots."""
     found = slots.read(mask_heads.class_logits, labels)
-    found, order = slots.in_order(found, mask_heads.mask_logits, rules, use_op=use_op)
+    found = slots.in_order(found, mask_heads.mask_logits, rules, use_op=use_op)
     is_thing = tf.gather(labels.thing_table(), found.label)
     may_paste = found.confidence >= tf.where(is_thing, rules.thing_threshold, rules.stuff_threshold)
     # Without any slot as sure as the lower of the two, there is not even a score.
     is_alive = found.confidence >= min(rules.thing_threshold, rules.stuff_threshold)
     is_alive = tf.reduce_any(is_alive, 1, keepdims=True) | tf.zeros_like(is_alive)
-
-    def of_image(parts: tuple[tf.Tensor, ...]) -> tensors.Prediction:
-        logits, label, number, alive, first_to_last, may = parts
-        pixels = mask_pixels.classify(logits, alive, *size)
-        masks = mask_pixels.masks(logits, rules.pixel_threshold, *size)
-        owner = pasting.paste(masks, first_to_last, may, rules.overlap_threshold)
-        return tensors.Prediction(
-            pasting.panoptic(owner, label, number, labels, rules.areas),
-            tf.gather(label, pixels.likeliest),
-            tf.where(owner < 0, 1, tf.gather(number, tf.maximum(owner, 0))),
-            tf.where(tf.reduce_any(alive), pixels.score, 0.0),
-        )
-
-    parts = (mask_heads.mask_logits, found.label, found.number, is_alive, order, may_paste)
-    return Found(_each(of_image, *parts), found)
+    masks = _masks(mask_heads, found, labels, is_alive, may_paste)
+    overlap = rules.overlap_threshold
+    numbers = _numbers(labels, rules.areas, is_maskwise=True, pixel=rules.pixel_threshold, overlap=overlap)
+    return Found(_predict(masks, size, numbers, use_op=use_op), found)
 
 
-def _each(
-    of_image: Callable[[tuple[tf.Tensor, ...]], tensors.Prediction], *parts: tf.Tensor
+def _masks(
+    mask_heads: tensors.MaskHeads,
+    found: slots.Slots,
+    labels: label_codec.LabelSpec,
+    is_alive: tf.Tensor,
+    may_paste: tf.Tensor,
+) -> ops_masks.Masks:
+    return ops_masks.Masks(
+        tf.cast(mask_heads.mask_logits, tf.float32),
+        found.label,
+        found.number,
+        tf.gather(labels.thing_table(), found.label),
+        is_alive,
+        may_paste,
+    )
+
+
+def _numbers(
+    labels: label_codec.LabelSpec,
+    areas: mask_rules.AreaLimits,
+    *,
+    is_maskwise: bool,
+    pixel: float,
+    overlap: float,
+) -> ops_rules.MaskRules:
+    divisor, void = labels.label_divisor, labels.ignore_label
+    return ops_rules.MaskRules(is_maskwise, pixel, overlap, areas.thing, areas.stuff, divisor, void)
+
+
+def _predict(
+    masks: ops_masks.Masks, size: tuple[int, int], rules: ops_rules.MaskRules, *, use_op: bool
 ) -> tensors.Prediction:
-    """Predicts the images of a batch one after the other."""
-    types = tensors.Prediction(tf.int32, tf.int32, tf.int32, tf.float32)
-    return tf.map_fn(of_image, parts, fn_output_signature=types)
+    prediction = ops_masks.panoptic(masks, size, rules) if use_op else None
+    return pasting.predict(masks, size, rules) if prediction is None else prediction

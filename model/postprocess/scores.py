@@ -8,6 +8,7 @@ import tensorflow as tf
 from panpipe.custom_ops import library
 from panpipe.model import labels as label_codec
 from panpipe.model import tensors
+from panpipe.model.postprocess import slots
 
 
 def instances(
@@ -49,6 +50,35 @@ def instances(
     ids, score = tf.boolean_mask(ids, is_thing), tf.boolean_mask(score, is_thing)
     order = tf.argsort(ids)
     return tf.gather(ids, order), tf.gather(score, order)
+
+
+def of_slots(
+    prediction: tensors.Prediction, found: slots.Slots, labels: label_codec.LabelSpec
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Scores the things of one image of a mask transformer: slot's confidence times mean score of its pixels.
+
+    Args:
+      prediction: of a batch of 1, at the size at which things are judged.
+      found: the slots that it consists of.
+      labels: the classes and the panoptic codec.
+
+    Returns:
+      As `instances`.
+
+    Source: Wang et al., MaX-DeepLab (CVPR 2021); DeepLab2's average precision metric.
+    """
+    panoptic, score = tf.reshape(prediction.panoptic, [-1]), tf.reshape(prediction.score, [-1])
+    semantic, number = labels.decode(panoptic)
+    number = tf.where(tf.gather(labels.thing_table(), semantic), number, 0)
+    count = found.number.shape[1] + 1
+    ids = tf.math.unsorted_segment_max(panoptic, number, count)[1:]
+    pixels = tf.math.unsorted_segment_sum(tf.ones_like(score, tf.float64), number, count)[1:]
+    total = tf.math.unsorted_segment_sum(tf.cast(score, tf.float64), number, count)[1:]
+    confidence = tf.gather(found.confidence[0], tf.argsort(found.number[0]))
+    sure = confidence * tf.cast(total / tf.maximum(pixels, 1.0), tf.float32)
+    ids, sure = tf.boolean_mask(ids, pixels > 0), tf.boolean_mask(sure, pixels > 0)
+    order = tf.argsort(ids)
+    return tf.gather(ids, order), tf.gather(sure, order)
 
 
 class _Sums(NamedTuple):

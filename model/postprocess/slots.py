@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from panpipe.custom_ops import masks
 from panpipe.model import labels as label_codec
 from panpipe.model.postprocess import mask_pixels, mask_rules
 
@@ -51,9 +52,7 @@ def read(class_logits: tf.Tensor, labels: label_codec.LabelSpec) -> Slots:
     return Slots(label, tf.reduce_max(probability, -1), numbers)
 
 
-def in_order(
-    slots: Slots, mask_logits: tf.Tensor, rules: mask_rules.Maskwise, *, use_op: bool
-) -> tuple[Slots, tf.Tensor]:
+def in_order(slots: Slots, mask_logits: tf.Tensor, rules: mask_rules.Maskwise, *, use_op: bool) -> Slots:
     """Numbers slots from the surest on, by the product of their confidences in class and mask.
 
     Args:
@@ -63,14 +62,14 @@ def in_order(
       use_op: uses the compiled op if it was built; the result is the same.
 
     Returns:
-      The slots with their numbers, and the slots' indices int32 [batch, slots], the surest first.
+      The slots with those numbers.
     """
     sureness = tf.pow(slots.confidence, rules.class_weight)
     if rules.mask_weight != 0:
         mask = mask_confidences(mask_logits, rules.pixel_threshold, use_op=use_op)
         sureness *= tf.pow(mask, rules.mask_weight)
     order = tf.argsort(sureness, direction='DESCENDING', stable=True)
-    return slots._replace(number=1 + tf.argsort(order)), order
+    return slots._replace(number=1 + tf.argsort(order))
 
 
 def mask_confidences(mask_logits: tf.Tensor, threshold: float, *, use_op: bool = True) -> tf.Tensor:
@@ -84,5 +83,8 @@ def mask_confidences(mask_logits: tf.Tensor, threshold: float, *, use_op: bool =
     Returns:
       float32 [batch, slots], 0 where no pixel exceeds the threshold.
     """
-    del use_op
+    mask_logits = tf.cast(mask_logits, tf.float32)
+    confidence = masks.confidences(mask_logits, threshold) if use_op else None
+    if confidence is not None:
+        return confidence
     return tf.map_fn(lambda image: mask_pixels.confidences(image, threshold), mask_logits)

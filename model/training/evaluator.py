@@ -17,7 +17,7 @@ from panpipe.model import inference, labels, tensors
 from panpipe.model.inputs import pipeline
 from panpipe.model.losses import total
 from panpipe.model.metrics import average_precision, quality, results
-from panpipe.model.postprocess import restore, scores
+from panpipe.model.postprocess import restore
 
 Losses = dict[str, tf.Tensor]
 # Of images [1, height, width, 3].
@@ -170,9 +170,10 @@ def _predict(
     """Returns what was found, the things' ids and scores, and the losses."""
     if sample.targets is None:
         raise ValueError('a sample has no targets (None); evaluate annotated records')
-    prediction, heads, probability = predict(sample.image)
-    ids, sure = scores.instances(prediction, probability, spec)
+    found = predict(sample.image)
     raw_height, raw_width = tf.unstack(tf.shape(sample.raw.image)[:2])
-    losses = {name: value[0] for name, value in loss(heads, sample.targets).items()}
-    restored = restore.original_size(prediction, sample.resized, raw_height, raw_width)
+    losses = {name: value[0] for name, value in loss(found.heads, sample.targets).items()}
+    restored = restore.original_size(found.prediction, sample.resized, raw_height, raw_width)
+    ids, sure = found.instances(restored, spec)
+    heads = found.heads if isinstance(found.heads, tensors.Heads) else tensors.Heads(None, None, None)
     return Found(restored, heads.center_heatmap, heads.offset), ids, sure, losses

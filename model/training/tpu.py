@@ -68,10 +68,13 @@ class Predictor:
     network: inference.Network
     spec: labels.LabelSpec
     views: inference.Views
-    postprocessing: inference.Postprocessing
+    postprocessing: inference.AnyPostprocessing
 
     def compute(self, images: tf.Tensor) -> inference.Inference:
         """Returns the network's outputs for images of a known shape; probabilities at their size."""
+        if isinstance(self.postprocessing, inference.MaskPostprocessing):
+            in_tensorflow = dataclasses.replace(self.postprocessing, use_op=False)
+            return inference.predict(self.network, images, self.spec, self.views, in_tensorflow)
         if self.views.is_plain:
             evidence = heads = inference.full_resolution(self.network(images, training=False), images)
             probability = tf.nn.softmax(heads.semantic_logits)

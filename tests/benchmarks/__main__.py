@@ -14,7 +14,7 @@ from typing import Any
 
 import tables
 
-SCRIPTS = ('conversion', 'inputs', 'merge', 'postprocess', 'predict', 'metrics', 'network')
+SCRIPTS = ('conversion', 'inputs', 'merge', 'postprocess', 'maskwise', 'predict', 'metrics', 'network')
 
 
 def main() -> None:

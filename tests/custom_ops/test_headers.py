@@ -21,11 +21,12 @@ def test_bands_and_sanitizers(name, tmp_path):
     run(name, tmp_path, UNDEFINED)
 
 
+@pytest.mark.parametrize('name', ['fuzz_test', 'masks_test'])
 @pytest.mark.parametrize(
     ('seed', 'rounds'), [('1', '300'), pytest.param('2', '20000', marks=pytest.mark.slow)]
 )
-def test_random_shapes_rules_and_heads(seed, rounds, tmp_path):
-    run('fuzz_test', tmp_path, UNDEFINED, seed, rounds)
+def test_random_shapes_rules_and_heads(seed, rounds, name, tmp_path):
+    run(name, tmp_path, UNDEFINED, seed, rounds)
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ GOLDENS = sorted(shared.ROOT.glob('goldens/kmax/postprocess/*.npz'))
 METHODS = {'pixelwise': postprocess.pixelwise, 'maskwise': postprocess.maskwise}
 
 
-@pytest.fixture(params=[False], ids=['twin'])
+@pytest.fixture(params=[True, False], ids=['op', 'twin'])
 def use_op(request):
     return request.param
 
