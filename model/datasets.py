@@ -185,7 +185,7 @@ def find(name: str) -> DatasetSpec:
             f'unknown data set {name!r}; it is one of {", ".join(SPECS)}, or the path of a .json description'
         )
     try:
-        facts = json.loads(pathlib.Path(name).read_text())
+        facts = json.loads(pathlib.Path(name).read_bytes())  # which takes a byte order mark
         categories = _categories(sorted(facts['categories'], key=lambda entry: entry['id']))
         things = tuple(c.id for c in categories if c.is_thing)
         numbers = labels.LabelSpec(

@@ -10,11 +10,12 @@ import apache_beam as beam
 import rich.console
 import rich.table
 
-from panpipe.model import datasets, errors
+from panpipe.model import datasets, errors, image_files
 from panpipe.model.inputs import records
 from panpipe.model.jobs import command_line, outputs
 from panpipe.pipelines import execution, sources
 from panpipe.pipelines.record_files import shards
+from panpipe.pipelines.sources import listing
 
 _DEFAULT_SPLITS = 'train,val'
 # As DeepLab2's own converters.
@@ -62,12 +63,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         action='store_true',
         help='read semantic-only label maps, for networks without an instance branch',
     )
+    command_line.add_raw_data(parser)
     arguments, beam_arguments = parser.parse_known_args(argv)
     return command_line.run('convert', lambda: _convert(arguments, beam_arguments))
 
 
 def _convert(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     beam_options = execution.options(beam_arguments)
+    image_files.allow(arguments.max_megapixels)
     outputs.check_folder('--output', arguments.output)
     spec = datasets.find(arguments.dataset)
     planned = _plan(arguments, spec)
@@ -117,6 +120,7 @@ def _plan(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> list[sha
             treat_crowd_as_ignore=arguments.treat_crowd_as_ignore,
             semantic_only=arguments.semantic_only,
         )
+        listing.tell('convert', split, found, is_strict=arguments.strict)
         default = min(_DEFAULT_SHARDS.get(spec.layout, _OTHER_SHARDS), len(found))
         planned += shards.deal(split, found, arguments.num_shards or default)
     return planned

@@ -19,7 +19,7 @@ import apache_beam as beam
 import numpy as np
 from apache_beam.io import filesystems
 
-from panpipe.model import datasets, errors
+from panpipe.model import datasets, errors, image_files
 from panpipe.model.inputs import records
 from panpipe.model.jobs import command_line, outputs
 from panpipe.model.metrics import quality, result_files, tally
@@ -27,7 +27,7 @@ from panpipe.pipelines import execution, sources
 from panpipe.pipelines.formats import registry
 from panpipe.pipelines.predictions import prediction_files
 from panpipe.pipelines.scoring import evaluation
-from panpipe.pipelines.sources import entries
+from panpipe.pipelines.sources import entries, listing
 
 _NO_TFRECORD = 'Not a valid TFRecord'
 _EXAMPLES = (
@@ -39,10 +39,19 @@ _EXAMPLES = (
 
 
 class Truth(NamedTuple):
-    """Holds the ground truth of an image: its id, and panoptic ids, int32 [height, width]."""
+    """Holds the ground truth of an image.
+
+    Attributes:
+      name: as records call it.
+      panoptic: ids, int32 [height, width].
+      official_id: what the annotation file calls it by, where that is not the name.
+      missing: class of each segment that the annotation lists and that has no pixel.
+    """
 
     name: str
     panoptic: np.ndarray
+    official_id: str | int | None = None
+    missing: tuple[int, ...] = ()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--split', default='val', help='split of the raw data set (default: val)')
     parser.add_argument('--predictions', required=True, help='folder that predict wrote')
     parser.add_argument('--output', required=True, help='JSON file to write')
+    command_line.add_raw_data(parser)
     arguments, beam_arguments = parser.parse_known_args(argv)
     return command_line.run('evaluate', functools.partial(_run, arguments, beam_arguments))
 
@@ -66,10 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     beam_options = execution.options(beam_arguments)
     spec = datasets.find(arguments.dataset)
+    image_files.allow(arguments.max_megapixels)
     outputs.check_file('--output', arguments.output)
     # Workers read this file too; a mistake in it is told sooner here.
     found = prediction_files.read(arguments.predictions, spec)
-    source = _source(arguments.ground_truth, arguments.split, spec)
+    source = _source(arguments.ground_truth, arguments.split, spec, is_strict=arguments.strict)
     judged = evaluation.Judged(
         evaluator=f'panpipe {importlib.metadata.version("panpipe")}',
         format=registry.of(spec),
@@ -158,15 +169,19 @@ def judge(truth: Truth, found: prediction_files.Predictions) -> tally.Tally:
     Raises:
       errors.InputError: it has no prediction, or one of another size.
     """
-    panoptic = found.panoptic(truth.name) if found.has_panoptic else None
-    classes = found.semantic(truth.name, panoptic)
+    name = found.name_of(truth.name, truth.official_id) or truth.name
+    panoptic = found.panoptic(name) if found.has_panoptic else None
+    classes = found.semantic(name, panoptic)
     for form, pixels in {'panoptic': panoptic, 'semantic': classes}.items():
         if pixels is not None and pixels.shape != truth.panoptic.shape:
             raise errors.InputError(
                 f'the {form} prediction of {truth.name} is {pixels.shape} (height, width), the ground truth '
                 f'{truth.panoptic.shape}; predict at the size of the image'
             )
-    return tally.Tally.from_maps(truth.name, truth.panoptic, panoptic, classes, found.spec.labels)
+    counted = tally.Tally.from_maps(truth.name, truth.panoptic, panoptic, classes, found.spec.labels)
+    return (
+        counted.missed(truth.missing, found.spec.labels) if truth.missing and found.has_panoptic else counted
+    )
 
 
 def from_record(serialized: bytes) -> Truth:
@@ -175,8 +190,7 @@ def from_record(serialized: bytes) -> Truth:
     Raises:
       errors.InputError: the record has none, or is damaged.
     """
-    record = records.parse(serialized)
-    return labelled(record.image_id, record.panoptic)
+    return labelled(records.parse(serialized))
 
 
 def from_entry(entry: entries.ImageFile) -> Truth:
@@ -185,20 +199,27 @@ def from_entry(entry: entries.ImageFile) -> Truth:
     Raises:
       errors.InputError: it has none, or its files are damaged.
     """
-    return labelled(entry.image_id, entry.label.read() if entry.label else None)
+    label = entry.label.read() if entry.label else None
+    if label is None:
+        raise _unlabelled(entry.image_id)
+    return Truth(entry.image_id, label.panoptic, entry.official_id, label.missing)
 
 
-def labelled(name: str, panoptic: np.ndarray | None) -> Truth:
-    """Takes a map for the ground truth of an image.
+def labelled(record: records.Record) -> Truth:
+    """Takes the ground truth out of a record.
 
     Raises:
       errors.InputError: there is none.
     """
-    if panoptic is None:
-        raise errors.InputError(
-            f'the image {name} of --ground_truth has no annotation; evaluate on a split that has'
-        )
-    return Truth(name, panoptic)
+    if record.panoptic is None:
+        raise _unlabelled(record.image_id)
+    return Truth(record.image_id, record.panoptic, record.official_id, record.missing)
+
+
+def _unlabelled(name: str) -> errors.InputError:
+    return errors.InputError(
+        f'the image {name} of --ground_truth has no annotation; evaluate on a split that has'
+    )
 
 
 def write(found: evaluation.Figures, output: str) -> None:
@@ -207,10 +228,11 @@ def write(found: evaluation.Figures, output: str) -> None:
     result_files.write(output, found.result)
 
 
-def _source(given: str, split: str, spec: datasets.DatasetSpec) -> beam.PTransform:
+def _source(given: str, split: str, spec: datasets.DatasetSpec, *, is_strict: bool) -> beam.PTransform:
     """Returns what yields the ground truth."""
     if os.path.isdir(given):
         found = sources.module(spec).list_images(given, split, spec)
+        listing.tell('evaluate', split, found, is_strict=is_strict)
         return 'Names' >> beam.Create(found, reshuffle=True) | 'Load' >> beam.Map(from_entry)
     patterns = [pattern.strip() for pattern in given.split(',')]
     for pattern in patterns:

@@ -23,13 +23,14 @@ from collections.abc import Iterator, Sequence
 import apache_beam as beam
 from apache_beam.ml.inference import base
 
-from panpipe.model import datasets, errors
+from panpipe.model import datasets, errors, image_files
 from panpipe.model.inputs import records
 from panpipe.model.jobs import command_line, outputs, progress
 from panpipe.pipelines import execution
 from panpipe.pipelines.formats import maps as formats_maps
 from panpipe.pipelines.formats import registry
 from panpipe.pipelines.predictions import archives, photos, resumption, saved_model
+from panpipe.pipelines.sources import listing
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 # Images that are predicted and not written yet: 16 MB each, of Cityscapes.
@@ -67,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         '--algorithm', default='panpipe', help='name in the names of COCO archives (default: %(default)s)'
     )
+    command_line.add_raw_data(parser)
     arguments, beam_arguments = parser.parse_known_args(argv)
     return command_line.run('predict', functools.partial(_run, arguments, beam_arguments))
 
@@ -82,7 +84,8 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     if os.path.exists(output):
         raise errors.InputError(f'--output {output} exists; remove it or choose another folder')
     outputs.check_folder('--output', output)
-    source, total, stamp = _source(arguments.input, arguments.split, spec)
+    image_files.allow(arguments.max_megapixels)
+    source, total, stamp = _source(arguments, spec)
     unfinished = resumption.Unfinished.open(output, _job(arguments, name, stamp))
     has_instances = saved_model.facts(arguments.saved_model)['has_instances']
     form = registry.FORMATS[name]
@@ -180,7 +183,8 @@ def refuse_twins(names: Sequence[str]) -> None:
 def read_record(serialized: bytes) -> saved_model.Image:
     """Takes the image out of a record."""
     record = records.parse(serialized)
-    return saved_model.Image(record.image_id, record.encoded)
+    photos.check_name(record.image_id)
+    return saved_model.Image(record.image_id, record.encoded, record.official_id)
 
 
 def _job(arguments: argparse.Namespace, format_name: str, stamp: str) -> dict[str, str]:
@@ -204,10 +208,13 @@ def _format(wanted: str | None, spec: datasets.DatasetSpec) -> str:
     return fitting
 
 
-def _source(given: str, split: str | None, spec: datasets.DatasetSpec) -> tuple[beam.PTransform, int, str]:
+def _source(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> tuple[beam.PTransform, int, str]:
     """Returns what yields the images, their number, and a stamp of their files."""
+    given, split = arguments.input, arguments.split
     if split or photos.are_at(given):
         found = photos.find(given, split, spec)
+        listing.tell('predict', split or given, found, is_strict=arguments.strict)
+        photos.check(found, registry.FORMATS[registry.of(spec)])
         load = 'Names' >> beam.Create(found, reshuffle=True) | 'Load' >> beam.Map(photos.load)
         return load, len(found), resumption.stamp(photos.facts(found))
     patterns = [pattern.strip() for pattern in given.split(',')]

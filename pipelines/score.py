@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from rich import console, table
 
-from panpipe.model import errors
+from panpipe.model import datasets, errors, image_files
 from panpipe.model.jobs import command_line, outputs
 from panpipe.model.metrics import result_files, results
+from panpipe.pipelines.formats import registry
 from panpipe.pipelines.scoring import judges, official_python, own_score
 
 _JUDGES: Mapping[str, Callable[..., results.Result]] = {'cityscapes': judges.cityscapes, 'coco': judges.coco}
@@ -35,24 +36,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--predictions', required=True, type=pathlib.Path, help='folder that predict wrote')
     parser.add_argument('--ground_truth', required=True, type=pathlib.Path, help='root of the raw data set')
     parser.add_argument('--split', default='val', help='split of the raw data set (default: val)')
+    parser.add_argument(
+        '--dataset',
+        help='name or .json description, where the ground truth does not tell which classes are things',
+    )
     parser.add_argument('--output', type=pathlib.Path, help='JSON file to write')
     parser.add_argument(
         '--python',
         help=f"the evaluators' interpreter (default: ${official_python.VARIABLE} or .venv-official)",
     )
+    parser.add_argument(
+        '--max_megapixels', type=int, metavar='N', help='largest image that is taken (default: 500)'
+    )
     return command_line.run('score', functools.partial(_run, parser.parse_args(argv)))
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    image_files.allow(arguments.max_megapixels)
     if arguments.output:
         outputs.check_file('--output', arguments.output)
+    spec = datasets.find(arguments.dataset) if arguments.dataset else None
+    if spec and registry.of(spec) != arguments.format:
+        raise errors.InputError(f'{spec.name} has --format {registry.of(spec)}, not {arguments.format}')
     python = official_python.interpreter(arguments.python)
     if not arguments.ground_truth.is_dir():
         raise errors.InputError(f'the folder --ground_truth {arguments.ground_truth} does not exist')
     # The evaluators run in another folder.
     places = arguments.predictions.absolute(), arguments.ground_truth.absolute()
     with tempfile.TemporaryDirectory(prefix='panpipe-score-') as scratch:
-        score = _JUDGES[arguments.format](*places, arguments.split, pathlib.Path(scratch), python)
+        score = _JUDGES[arguments.format](*places, arguments.split, pathlib.Path(scratch), python, spec)
     score = dataclasses.replace(score, format=arguments.format, split=arguments.split)
     if arguments.output:
         result_files.write(arguments.output, score)

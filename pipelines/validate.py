@@ -13,26 +13,26 @@ import json
 import os
 import pathlib
 import sys
+import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from PIL import Image
-
-from panpipe.model import datasets, errors
+from panpipe.model import datasets, errors, image_files
 from panpipe.model.jobs import command_line
 from panpipe.pipelines import sources
 from panpipe.pipelines.faults import fault, instance_files, panoptic_json, pngs
 from panpipe.pipelines.formats import registry
-from panpipe.pipelines.sources import annotations, entries
+from panpipe.pipelines.sources import annotations, entries, listing
+from panpipe.pipelines.sources import images as sources_images
 
 _SHOWN = 10
-_ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
 _EXAMPLES = (
     'panpipe validate --format cityscapes --predictions predictions --ground_truth cityscapes --split test',
     'panpipe validate --format coco --predictions predictions --images test2017',
 )
 Entries = Mapping[str, Mapping[str, Any]]
 Sizes = Mapping[str, pngs.Size]
+Ids = Mapping[str, str | int]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     images.add_argument('--images', help='folder of the images that were to be predicted')
     images.add_argument('--ground_truth', help='root of the raw data set, of which only the images are used')
     parser.add_argument('--split', default='val', help='split of the raw data set (default: val)')
+    command_line.add_raw_data(parser)
     return command_line.run('validate', functools.partial(_run, parser.parse_args(argv)))
 
 
@@ -54,8 +55,13 @@ def _run(arguments: argparse.Namespace) -> None:
         raise errors.InputError(f'{spec.name} has --format {registry.of(spec)}, not {arguments.format}')
     if not os.path.isdir(arguments.predictions):
         raise errors.InputError(f'the folder --predictions {arguments.predictions} does not exist')
-    sizes = _sizes(_images(arguments, spec), registry.FORMATS[arguments.format])
-    found, summary = check(arguments.predictions, spec, sizes)
+    image_files.allow(arguments.max_megapixels)
+    images = _images(arguments, spec)
+    if images is not None:
+        split = arguments.split if arguments.ground_truth else arguments.images
+        listing.tell('validate', split, images, is_strict=arguments.strict)
+    sizes, ids = (None, {}) if images is None else _expected(images, registry.FORMATS[arguments.format])
+    found, summary = check(arguments.predictions, spec, sizes, ids)
     if found:
         for fault in found[:_SHOWN]:
             print(' '.join(str(fault).split()), file=sys.stderr)
@@ -66,13 +72,16 @@ def _run(arguments: argparse.Namespace) -> None:
     print(f'panpipe validate: {summary}')
 
 
-def check(folder: str, spec: datasets.DatasetSpec, sizes: Sizes | None) -> tuple[list[fault.Fault], str]:
+def check(
+    folder: str, spec: datasets.DatasetSpec, sizes: Sizes | None, ids: Ids | None = None
+) -> tuple[list[fault.Fault], str]:
     """Looks at all files of a folder of predictions.
 
     Args:
       folder: of the predictions.
       spec: the data set.
       sizes: (height, width) of each image that must be predicted, or None where these are not known.
+      ids: of those images, as far as an annotation file tells them.
 
     Returns:
       The faults, and a line that sums up what there is.
@@ -83,7 +92,7 @@ def check(folder: str, spec: datasets.DatasetSpec, sizes: Sizes | None) -> tuple
     content, found = _read(folder)
     if found:
         return found, ''
-    named, found = _document(content['annotations'], spec, sizes)
+    named, found = _document(content['annotations'], spec, sizes, ids or {})
     is_sound = not found
     found += _panoptic(folder, named, sizes or {})
     if semantic.is_dir():
@@ -132,19 +141,21 @@ def _instances(
 
 
 def _document(
-    listed: Sequence[Any], spec: datasets.DatasetSpec, sizes: Sizes | None
+    listed: Sequence[Any], spec: datasets.DatasetSpec, sizes: Sizes | None, ids: Ids
 ) -> tuple[dict[str, Mapping[str, Any]], list[fault.Fault]]:
     """Checks the annotations; returns by image those that can be read, and the faults."""
     reader = registry.FORMATS[registry.of(spec)]
     found = [fault for index, entry in enumerate(listed) for fault in panoptic_json.annotation(index, entry)]
     sound = [entry for index, entry in enumerate(listed) if not panoptic_json.annotation(index, entry)]
-    names = [reader.key(entry) for entry in sound]
+    by_id = {number: name for name, number in ids.items()}
+    names = [by_id.get(entry['image_id']) or reader.key(entry) for entry in sound]
     named = dict(zip(names, sound, strict=True))
     found += [*panoptic_json.images(names, sizes if not found else None), *panoptic_json.content(sound)]
     unknown = panoptic_json.categories(named, spec)
-    found += [*panoptic_json.file_names(named), *unknown]
+    found += [*panoptic_json.image_ids(sound), *panoptic_json.file_names(named), *unknown]
     for name, entry in named.items():
-        found += [*panoptic_json.image_id(entry, name, reader), *panoptic_json.segments(entry, name)]
+        found += panoptic_json.image_id(entry, name, ids.get(name), reader)
+        found += panoptic_json.segments(entry, name)
         # Which classes are stuff cannot be told where the categories are wrong.
         found += panoptic_json.stuff(entry, name, spec) if not unknown else []
     return named, found
@@ -153,11 +164,11 @@ def _document(
 def _read(folder: str) -> tuple[Any, list[fault.Fault]]:
     path = pathlib.Path(folder, panoptic_json.DOCUMENT)
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_bytes())
     except OSError as error:
         cure = 'run `panpipe predict`, or check --predictions'
         return None, [fault.Fault(panoptic_json.DOCUMENT, f'cannot be read ({error.strerror})', cure)]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return None, [fault.Fault(panoptic_json.DOCUMENT, f'is not JSON ({error})', 'write it again')]
     return content, panoptic_json.document(content)
 
@@ -205,40 +216,33 @@ def _summary(
     return ', '.join(parts)
 
 
-def _images(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> list[entries.ImageFile] | None:
+def _images(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> listing.Listing | None:
     """Lists the images that must be predicted, if the arguments tell them."""
     if arguments.ground_truth:
-        listed: list[entries.ImageFile] = sources.module(spec).list_images(
+        listed: listing.Listing = sources.module(spec).list_images(
             arguments.ground_truth, arguments.split, spec, with_labels=False
         )
         return listed
     if not arguments.images:
         return None
-    paths = sorted(str(path) for path in pathlib.Path(arguments.images).rglob('*') if path.is_file())
-    found = annotations.image_files(paths)
+    found = annotations.images_below(arguments.images)
     if not found:
-        raise errors.InputError(f'--images {arguments.images} holds no .png or .jpg file')
+        raise errors.InputError(f'--images {arguments.images} holds no image file')
     return found
 
 
-def _sizes(images: Sequence[entries.ImageFile] | None, reader: Any) -> dict[str, pngs.Size] | None:
-    """Returns (height, width), upright, by the name that the format knows an image by."""
-    if images is None:
-        return None
-    sizes = {}
+def _expected(
+    images: Sequence[entries.ImageFile], reader: types.ModuleType
+) -> tuple[dict[str, pngs.Size], dict[str, str | int]]:
+    """Returns (height, width) and official ids, by the names that the format knows images by."""
+    sizes, ids = {}, {}
     for image in images:
         own = {'image_id': reader.image_id(image.image_id), 'file_name': f'{image.image_id}.png'}
-        sizes[reader.key(own)] = _size(image.path)
-    return sizes
-
-
-def _size(path: str) -> pngs.Size:
-    try:
-        with Image.open(path) as image:
-            is_turned = image.getexif().get(_ORIENTATION) in _TURNED
-            return image.size if is_turned else (image.height, image.width)
-    except OSError as error:
-        raise errors.InputError(f'the image {path} cannot be read ({error}); fetch it again') from error
+        name = reader.key(own)
+        sizes[name] = sources_images.upright_size(image.path, image.size)
+        if image.official_id is not None:
+            ids[name] = image.official_id
+    return sizes, ids
 
 
 if __name__ == '__main__':

@@ -96,6 +96,7 @@ def write_predictions(
     semantic: Mapping[str, np.ndarray] | None = None,
     scores: Mapping[int, float] | None = None,
     has_instances: bool = True,
+    ids: Mapping[str, str | int | None] | None = None,
 ) -> None:
     """Writes panoptic maps by image name as the predict job does; things score 1 unless `scores` tells."""
     form = registry.FORMATS[registry.of(spec)]
@@ -105,7 +106,9 @@ def write_predictions(
     for name, panoptic in named.items():
         classes = (semantic or {}).get(name, spec.labels.decode(panoptic)[0])
         sure = {i: (scores or {}).get(i, 1.0) for i in _things(panoptic, spec.labels)}
-        prediction = maps.Maps(name, panoptic, classes, sure if has_instances else None)
+        prediction = maps.Maps(
+            name, panoptic, classes, sure if has_instances else None, (ids or {}).get(name)
+        )
         notes.append(form.write(str(folder), prediction, spec))
     for file_name, content in form.documents(notes, spec).items():
         (folder / file_name).write_text(json.dumps(content))

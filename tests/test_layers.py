@@ -12,7 +12,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 ROOMS = ('model', 'pipelines', 'components', 'custom_ops')
 CORE = (
     *(f'panpipe.model.{folder}' for folder in ('drawing', 'experiment', 'jobs', 'metrics', 'storage')),
-    *(f'panpipe.model.{name}' for name in ('config', 'datasets', 'errors', 'labels', 'quality', 'tensors')),
+    *(f'panpipe.model.{name}' for name in ('config', 'datasets', 'errors', 'image_files', 'labels')),
+    *(f'panpipe.model.{name}' for name in ('quality', 'tensors')),
 )
 NETWORK = (
     'panpipe.model.inputs',

@@ -6,16 +6,15 @@ The features are those of DeepLab2's records, so either program reads the other'
 """
 
 import dataclasses
-import io
 import zlib
 from typing import Any
 
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
-from PIL import Image, ImageOps
+from PIL import ImageOps
 from zlib_ng import zlib_ng
 
-from panpipe.model import errors
+from panpipe.model import errors, image_files
 
 IMAGE_ENCODED = 'image/encoded'
 IMAGE_FILENAME = 'image/filename'
@@ -25,6 +24,9 @@ IMAGE_WIDTH = 'image/width'
 IMAGE_CHANNELS = 'image/channels'
 LABEL_ENCODED = 'image/segmentation/class/encoded'
 LABEL_FORMAT = 'image/segmentation/class/format'
+# Not of DeepLab2, and only where there is something to tell.
+SOURCE_ID = 'image/source_id'
+LABEL_MISSING = 'image/segmentation/missing'
 
 LABEL_FORMATS = ('zlib', 'raw')
 IMAGE_FORMATS = ('jpeg', 'png')
@@ -38,12 +40,14 @@ class Record:
     """Holds one image file and its annotation.
 
     Attributes:
-      image_id: file name without folder and extension.
+      image_id: file name without the folder of its split and without extension.
       encoded: the bytes of the image file, upright RGB.
       format: 'png' or 'jpeg'.
       height: pixels.
       width: pixels.
       panoptic: int32 [height, width], or None where there is no annotation.
+      official_id: what the annotation file calls the image by, a number or a text; None if it is the name.
+      missing: class of each segment that the annotation lists and that has no pixel.
     """
 
     image_id: str
@@ -52,6 +56,8 @@ class Record:
     height: int
     width: int
     panoptic: np.ndarray | None = None
+    official_id: str | int | None = None
+    missing: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.format not in IMAGE_FORMATS:
@@ -83,6 +89,12 @@ def serialize(record: Record, label_format: str = 'zlib') -> bytes:
     features[IMAGE_HEIGHT].int64_list.value.append(record.height)
     features[IMAGE_WIDTH].int64_list.value.append(record.width)
     features[IMAGE_CHANNELS].int64_list.value.append(3)
+    if isinstance(record.official_id, int):
+        features[SOURCE_ID].int64_list.value.append(record.official_id)
+    elif record.official_id is not None:
+        features[SOURCE_ID].bytes_list.value.append(record.official_id.encode())
+    if record.missing:
+        features[LABEL_MISSING].int64_list.value.extend(record.missing)
     if record.panoptic is not None:
         pixels = np.ascontiguousarray(record.panoptic, '<i4')
         label = zlib_ng.compress(pixels.data, _LEVEL) if label_format == 'zlib' else pixels.tobytes()
@@ -111,7 +123,8 @@ def parse(serialized: bytes) -> Record:
     height = _integer(features, IMAGE_HEIGHT)
     width = _integer(features, IMAGE_WIDTH)
     panoptic = _label(features, name, height, width)
-    return Record(name, encoded, image_format, height, width, panoptic)
+    missing = tuple(features[LABEL_MISSING].int64_list.value) if LABEL_MISSING in features else ()
+    return Record(name, encoded, image_format, height, width, panoptic, _official_id(features), missing)
 
 
 def image_id(serialized: bytes) -> str:
@@ -133,13 +146,9 @@ def decode_image(encoded: bytes, where: str) -> np.ndarray:
     Raises:
       errors.InputError: the bytes are no image, or end early.
     """
-    try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            return np.array(ImageOps.exif_transpose(image).convert('RGB'))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise errors.InputError(
-            f'{where} cannot be decoded ({error}); the file is damaged or cut short, fetch it again'
-        ) from error
+    image = image_files.opened(encoded, where)
+    with image_files.told(where):
+        return np.array(ImageOps.exif_transpose(image).convert('RGB'))
 
 
 def _features(serialized: bytes, needed: tuple[str, ...]) -> Any:
@@ -193,6 +202,13 @@ def _text(features: Any, key: str) -> str:
         raise errors.InputError(
             f'{key} of a record is {content!r}, which is not UTF-8; convert again'
         ) from error
+
+
+def _official_id(features: Any) -> str | int | None:
+    if SOURCE_ID not in features:
+        return None
+    numbers = features[SOURCE_ID].int64_list.value
+    return numbers[0] if numbers else _text(features, SOURCE_ID)
 
 
 def _integer(features: Any, key: str) -> int:

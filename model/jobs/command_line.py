@@ -32,6 +32,18 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_raw_data(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments `--strict` and `--max_megapixels` of jobs that read files of people's data sets."""
+    parser.add_argument(
+        '--strict',
+        action='store_true',
+        help='refuse a data set of which something is left out, such as a broken link',
+    )
+    parser.add_argument(
+        '--max_megapixels', type=int, metavar='N', help='largest image that is taken (default: 500)'
+    )
+
+
 def run(job: str, body: Callable[[], None]) -> int:
     """Runs the body of a job and returns its exit status: 0 done, 1 failed, 2 for a user's mistake.
 

@@ -116,6 +116,13 @@ class PanopticQuality:
         return cls(is_thing, np.full(size, 0, object), np.zeros((3, size), np.int64))
 
     @classmethod
+    def missed(cls, classes: Sequence[int], labels: label_specs.LabelSpec) -> Self:
+        """Counts segments of the ground truth that no prediction can match, such as those without pixels."""
+        nothing = cls.zero(labels)
+        found = np.bincount(np.array(classes, np.int64), minlength=labels.num_classes)
+        return cls(nothing.is_thing, nothing.iou, nothing.counts + np.outer([0, 1, 0], found))
+
+    @classmethod
     def from_maps(
         cls, ground_truth: np.ndarray, prediction: np.ndarray, labels: label_specs.LabelSpec
     ) -> Self:

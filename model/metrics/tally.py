@@ -2,6 +2,7 @@
 """Everything that the evaluate job counts, as one value that adds up."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
@@ -81,6 +82,19 @@ class Tally:
             semantic,
             sizes.from_maps(ground_truth, prediction, labels),
             (Image(name, panoptic, pixels),),
+        )
+
+    def missed(self, classes: Sequence[int], labels: label_specs.LabelSpec) -> Self:
+        """Adds to the counts of one image segments without pixels, by their classes: none can be matched."""
+        more = quality.PanopticQuality.missed(classes, labels)
+        small, *larger = self.by_size
+        (image,) = self.images
+        return dataclasses.replace(
+            self,
+            panoptic=self.panoptic + more,
+            boundary=self.boundary + more,
+            by_size=(small + more, *larger),
+            images=(dataclasses.replace(image, panoptic=image.panoptic + more),),
         )
 
     def __add__(self, other: Self) -> Self:

@@ -31,20 +31,22 @@ def annotation(index: int, entry: Any) -> list[fault.Fault]:
     cure = 'write image_id, file_name and segments_info for each image'
     if not isinstance(entry, dict):
         return [fault.Fault(where, 'is not an object', cure)]
-    if not isinstance(entry.get('image_id'), str | int):
+    if not isinstance(entry.get('image_id'), str | int) or isinstance(entry['image_id'], bool):
         return [fault.Fault(where, 'has no image_id', cure)]
     if not isinstance(entry.get('file_name'), str):
         return [fault.Fault(where, 'has no file_name', cure)]
     if not isinstance(entry.get('segments_info'), list):
         return [fault.Fault(where, 'has no list of segments_info', cure)]
     for number, segment in enumerate(entry['segments_info']):
-        for key in ('id', 'category_id', 'area'):
+        for key in (
+            'id',
+            'category_id',
+            *(['area'] if isinstance(segment, dict) and 'area' in segment else []),
+        ):
             value = segment.get(key) if isinstance(segment, dict) else None
             if not isinstance(value, int) or isinstance(value, bool):
                 place = f'{where}, segments_info[{number}]'
-                return [
-                    fault.Fault(place, f'has no {key} that is an integer', 'write id, category_id and area')
-                ]
+                return [fault.Fault(place, f'has no {key} that is an integer', 'write id and category_id')]
     return []
 
 
@@ -88,12 +90,33 @@ def file_names(named: Mapping[str, Mapping[str, Any]]) -> list[fault.Fault]:
     ]
 
 
-def image_id(entry: Mapping[str, Any], name: str, reader: types.ModuleType) -> list[fault.Fault]:
-    """Checks that an entry's id is the evaluator's: it joins images by it."""
-    right = reader.image_id(name)
-    if entry['image_id'] == right and type(entry['image_id']) is type(right):
+def image_ids(entries: Sequence[Mapping[str, Any]]) -> list[fault.Fault]:
+    """Checks that images do not share an id: evaluators join them by it."""
+    counts = collections.Counter(entry['image_id'] for entry in entries)
+    return [
+        fault.Fault(DOCUMENT, f'has the image_id {number!r} {count} times', 'give each image its own')
+        for number, count in counts.items()
+        if count > 1
+    ]
+
+
+def image_id(
+    entry: Mapping[str, Any], name: str, official: str | int | None, reader: types.ModuleType
+) -> list[fault.Fault]:
+    """Checks that an entry's id is the evaluator's, as far as it is known.
+
+    Args:
+      entry: of the image.
+      name: of the image.
+      official: its id in the annotation file, or None where there is none; then any number may be right.
+      reader: module of the format.
+    """
+    given, right = entry['image_id'], reader.image_id(name) if official is None else official
+    if given == right and type(given) is type(right):
         return []
-    what = f'has the image_id {entry["image_id"]!r}'
+    if official is None and type(given) is int and reader.ALLOWS_NUMBERS:
+        return []
+    what = f'has the image_id {given!r}'
     return [fault.Fault(f'{DOCUMENT}, image {name}', what, f'the evaluator calls this image {right!r}')]
 
 
@@ -167,7 +190,7 @@ def areas(pixels: Mapping[int, int], entry: Mapping[str, Any], where: str) -> li
       entry: the image's in the JSON file.
       where: path of the PNG.
     """
-    listed = {segment['id']: segment['area'] for segment in entry['segments_info']}
+    listed = {segment['id']: segment.get('area') for segment in entry['segments_info']}
     found = [
         fault.Fault(
             where, f'has {count} pixels of segment {number}, which {DOCUMENT} does not list', _REWRITE
@@ -180,7 +203,7 @@ def areas(pixels: Mapping[int, int], entry: Mapping[str, Any], where: str) -> li
             found.append(
                 fault.Fault(where, f'has no pixel of segment {number}, which {DOCUMENT} lists', _REWRITE)
             )
-        elif pixels[number] != area:
+        elif area is not None and pixels[number] != area:
             what = f'has {pixels[number]} pixels of segment {number}, {DOCUMENT} says {area}'
             found.append(fault.Fault(where, what, _REWRITE))
     return found

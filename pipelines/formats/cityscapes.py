@@ -8,7 +8,9 @@ where each line of a text file names the PNG of a mask, a label id and a score.
 """
 
 import functools
+import hashlib
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +24,9 @@ from panpipe.pipelines.formats import png, segments
 
 FOLDERS = ('panoptic', 'semantic', 'instance')
 PIXELS = ('semantic',)
+ALLOWS_NUMBERS = False  # as ids of images, whatever these are called
 _MASKS = 'masks'
+_LONGEST = 200  # characters of the names of masks, which file systems limit to 255 bytes
 
 
 def image_id(name: str) -> str | int:
@@ -76,13 +80,25 @@ def _instances(
     os.makedirs(os.path.join(folder, _MASKS), exist_ok=True)
     tasks, lines = [], []
     for number, (panoptic_id, score) in enumerate(formats_maps.things(maps, extents)):
-        path = f'{_MASKS}/{name}_{number:03d}.png'
+        path = f'{_MASKS}/{mask_name(str(name))}_{number:03d}.png'
         place = os.path.join(folder, path)
         tasks.append(functools.partial(_write_mask, place, maps.panoptic, panoptic_id, extents[panoptic_id]))
         category = spec.by_id[panoptic_id // spec.labels.label_divisor]
         lines.append(f'{path} {category.official_id} {score:.9g}\n')
     text = os.path.join(folder, f'{name}.txt')
     return [*tasks, functools.partial(outputs.write_whole, text, ''.join(lines).encode())]
+
+
+def mask_name(name: str) -> str:
+    """Returns a name for the masks of an image that its text file can hold: fields end at spaces.
+
+    Names that have to change end in a digest, so that no two become one.
+
+    >>> mask_name('bonn_000001_000019'), mask_name('new town_000000_000019')
+    ('bonn_000001_000019', 'new_town_000000_000019-4dfaf282')
+    """
+    safe = re.sub(r'[^A-Za-z0-9._-]', '_', name)[:_LONGEST]
+    return safe if safe == name else f'{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}'
 
 
 def _write_mask(path: str, panoptic: np.ndarray, panoptic_id: int, extent: masks.Extent) -> None:

@@ -9,7 +9,8 @@ Source: https://cocodataset.org/#format-results
 """
 
 import os
-import pathlib
+import posixpath
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,10 +21,11 @@ from panpipe.pipelines.formats import png, segments
 
 FOLDERS = ('panoptic',)
 PIXELS = ('semantic',)
+ALLOWS_NUMBERS = True  # as ids of images, whatever these are called
 
 
 def image_id(name: str) -> str | int:
-    """Returns the official id of an image by its name without folder and extension.
+    """Returns the official id of an image whose name without extension is all that is known of it.
 
     >>> image_id('000000000139'), image_id('street')
     (139, 'street')
@@ -34,10 +36,10 @@ def image_id(name: str) -> str | int:
 def key(annotation: Mapping[str, Any]) -> str:
     """Returns the image that an annotation is about, by the name of its PNG without the ending.
 
-    >>> key({'image_id': 139, 'file_name': '000000000139.png'})
-    '000000000139'
+    >>> key({'image_id': 139, 'file_name': 'batch/000000000139.png'})
+    'batch/000000000139'
     """
-    return pathlib.PurePath(annotation['file_name']).stem
+    return posixpath.splitext(unicodedata.normalize('NFC', annotation['file_name']))[0]
 
 
 def write(folder: str, maps: formats_maps.Maps, spec: datasets.DatasetSpec) -> formats_maps.Note:
@@ -54,8 +56,13 @@ def write(folder: str, maps: formats_maps.Maps, spec: datasets.DatasetSpec) -> f
         return formats_maps.Note(maps.name, None, [])
     colors, found = segments.encode(maps.panoptic, spec)
     png.save(os.path.join(folder, 'panoptic', file_name), colors)
-    annotation = segments.annotation(image_id(maps.name), file_name, found)
+    annotation = segments.annotation(official_id(maps), file_name, found)
     return formats_maps.Note(maps.name, annotation, instances(maps, spec))
+
+
+def official_id(maps: formats_maps.Maps) -> str | int:
+    """Returns the official id of a predicted image: that of the annotation file where it is known."""
+    return image_id(maps.name) if maps.official_id is None else maps.official_id
 
 
 def instances(maps: formats_maps.Maps, spec: datasets.DatasetSpec) -> list[dict[str, Any]]:
@@ -67,7 +74,7 @@ def instances(maps: formats_maps.Maps, spec: datasets.DatasetSpec) -> list[dict[
     coded = masks.encode(maps.panoptic, scores)
     return [
         {
-            'image_id': image_id(maps.name),
+            'image_id': official_id(maps),
             'category_id': spec.by_id[panoptic_id // spec.labels.label_divisor].official_id,
             'segmentation': {'size': rle['size'], 'counts': rle['counts'].decode()},
             'score': scores[panoptic_id],

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The official formats by name.
 
-Each module has FOLDERS, PIXELS (those of a model without instances), image_id, key, write and documents.
+Each module has FOLDERS, PIXELS (those of a model without instances), ALLOWS_NUMBERS, image_id, key, write and
+documents.
 """
 
 import types

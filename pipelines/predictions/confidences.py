@@ -35,7 +35,7 @@ def read(found: prediction_files.Predictions, name: str, panoptic: np.ndarray) -
     listed = _cityscapes if form == 'cityscapes' else _coco
     scores: dict[int, float] = {}
     try:
-        for mask, score in listed(found.folder, name):
+        for mask, score in listed(found, name):
             ids, counts = np.unique(panoptic[mask], return_counts=True)
             if len(ids):
                 scores[int(ids[counts.argmax()])] = score
@@ -48,22 +48,23 @@ def read(found: prediction_files.Predictions, name: str, panoptic: np.ndarray) -
     return scores
 
 
-def _cityscapes(folder: str, name: str) -> Iterator[tuple[np.ndarray, float]]:
-    text = files.join(folder, instance_files.FOLDER, f'{name}.txt')
+def _cityscapes(found: prediction_files.Predictions, name: str) -> Iterator[tuple[np.ndarray, float]]:
+    text = files.join(found.folder, instance_files.FOLDER, f'{name}.txt')
     if not files.exists(text):
         return
     for line in files.read(text).decode().splitlines():
         path, _, score = line.rsplit(' ', 2)
-        place = files.join(folder, instance_files.FOLDER, path)
+        place = files.join(found.folder, instance_files.FOLDER, path)
         yield images.pixels(files.read(place), ('1', 'L'), place) > 0, float(score)
 
 
-def _coco(folder: str, name: str) -> Iterator[tuple[np.ndarray, float]]:
-    path = files.join(folder, instance_files.DOCUMENT)
+def _coco(found: prediction_files.Predictions, name: str) -> Iterator[tuple[np.ndarray, float]]:
+    path = files.join(found.folder, instance_files.DOCUMENT)
     if not files.exists(path):
         return
     state = filesystems.FileSystems.last_updated(path), filesystems.FileSystems.checksum(path)
-    for entry in _detections(path, state).get(registry.FORMATS['coco'].image_id(name), ()):
+    annotation = found.annotations[name]
+    for entry in _detections(path, state).get(annotation.image_id if annotation else name, ()):
         yield coco_mask.decode(entry['segmentation']).astype(bool), float(entry['score'])
 
 

@@ -5,18 +5,17 @@ Those of a semantic-only model are `semantic/*.png` alone.
 """
 
 import dataclasses
-import json
-import operator
+import functools
 import pathlib
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import numpy as np
 
 from panpipe.model import datasets, errors, labels
-from panpipe.pipelines import files
+from panpipe.model.storage import addresses, files
 from panpipe.pipelines.formats import registry, segments
-from panpipe.pipelines.sources import entries, images
+from panpipe.pipelines.predictions import joining
+from panpipe.pipelines.sources import documents, entries, images
 
 DOCUMENT = 'panoptic.json'
 
@@ -28,16 +27,26 @@ class Predictions:
     Attributes:
       folder: holds the files that `panpipe predict` writes.
       spec: the data set.
-      annotations: entry of `panoptic.json` by image; empty entries without that file.
+      annotations: entry of `panoptic.json` by image; None of each image without that file.
       has_semantic: the folder has PNGs of class ids.
       has_panoptic: it has panoptic files.
     """
 
     folder: str
     spec: datasets.DatasetSpec
-    annotations: Mapping[str, Mapping[str, Any]]
+    annotations: Mapping[str, documents.Annotation | None]
     has_semantic: bool
     has_panoptic: bool = True
+
+    @functools.cached_property
+    def _index(self) -> joining.Index:
+        ids = {name: one.image_id if one else None for name, one in self.annotations.items()}
+        form = registry.FORMATS[registry.of(self.spec)]
+        return joining.Index(addresses.join(self.folder, DOCUMENT), ids, form)
+
+    def name_of(self, name: str, official_id: documents.ImageId | None = None) -> str | None:
+        """Returns what the predictions call an image, or None; as `joining.Index.find`."""
+        return self._index.find(name, official_id)
 
     def panoptic(self, name: str) -> np.ndarray:
         """Returns panoptic ids, int32 [height, width]; the segments of a class count from 1, stuff too.
@@ -48,21 +57,26 @@ class Predictions:
         Raises:
           errors.InputError: there is none, or its files are damaged or disagree.
         """
-        if name not in self.annotations:
+        annotation = self.annotations.get(name)
+        if annotation is None:
             raise errors.InputError(
-                f'{files.join(self.folder, DOCUMENT)} has no prediction of the image {name}; predict all '
+                f'{addresses.join(self.folder, DOCUMENT)} has no prediction of the image {name}; predict all '
                 'images of the ground truth'
             )
-        annotation = self.annotations[name]
-        path = files.join(self.folder, 'panoptic', annotation['file_name'])
-        found = tuple(labels.Segment(s['id'], s['category_id'], 0) for s in annotation['segments_info'])
+        path = addresses.join(self.folder, 'panoptic', annotation.file_name)
+        found = tuple(labels.Segment(s.id, s.category_id, 0) for s in annotation.segments)
         strange = [s.category_id for s in found if s.category_id not in self.spec.from_official]
         if strange:
             raise errors.InputError(
                 f'{path} has a segment of category {strange[0]}, which {self.spec.name} lacks; check '
                 '--dataset, or run `panpipe validate`'
             )
-        return entries.PanopticPng(path, found, _numbering(self.spec), has_areas=False).read()
+        label = entries.PanopticPng(path, found, _numbering(self.spec), has_areas=False).read()
+        if label.missing:
+            raise errors.InputError(
+                f'{path} has no pixel of a segment that {DOCUMENT} lists; `panpipe validate` names it'
+            )
+        return label.panoptic
 
     @property
     def names(self) -> Collection[str]:
@@ -81,7 +95,7 @@ class Predictions:
         if panoptic is not None and not self.has_semantic:
             classes = codec.decode(panoptic)[0]
             return np.where(classes == codec.ignore_label, codec.num_classes, classes)
-        path = files.join(self.folder, 'semantic', f'{name}.png')
+        path = addresses.join(self.folder, 'semantic', f'{name}.png')
         table = np.full(2**16, codec.num_classes, np.int32)
         for category in self.spec.categories:
             table[category.official_id] = category.id
@@ -94,31 +108,20 @@ def read(folder: str, spec: datasets.DatasetSpec) -> Predictions:
     Raises:
       errors.InputError: the file is missing, of another form or data set, or lists an image twice.
     """
-    path = files.join(folder, DOCUMENT)
+    path = addresses.join(folder, DOCUMENT)
     classes = files.find(folder, 'semantic/*.png')
     if classes and not files.exists(path):
-        names = (pathlib.PurePath(file).stem for file in classes)
-        return Predictions(folder, spec, {name: {} for name in names}, has_semantic=True, has_panoptic=False)
-    key = registry.FORMATS[registry.of(spec)].key
-    by_image: dict[str, Mapping[str, Any]] = {}
-    try:
-        document = json.loads(files.read(path))
-        _check_categories(document, spec, path)
-        for annotation in document['annotations']:
-            for segment in annotation['segments_info']:
-                _ = operator.index(segment['id']), operator.index(segment['category_id'])
-            files.join(folder, annotation['file_name'])
-            name = key(annotation)
-            if name in by_image:
-                raise errors.InputError(f'{path} lists the image {name} twice; keep one prediction')
-            by_image[name] = annotation
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, errors.InputError):
-            raise
-        raise errors.InputError(
-            f'{path} is not a panoptic JSON file of the COCO form ({type(error).__name__}: {error}); '
-            'run `panpipe predict` again'
-        ) from error
+        names = {pathlib.PurePath(file).stem: None for file in classes}
+        return Predictions(folder, spec, names, has_semantic=True, has_panoptic=False)
+    form = registry.FORMATS[registry.of(spec)]
+    document = documents.read(path, has_areas=False)
+    _check_categories(document, spec)
+    by_image: dict[str, documents.Annotation | None] = {}
+    for annotation in document.annotations:
+        name = form.key({'image_id': annotation.image_id, 'file_name': annotation.file_name})
+        if name in by_image:
+            raise errors.InputError(f'{path} lists the image {name} twice; keep one prediction')
+        by_image[name] = annotation
     return Predictions(folder, spec, by_image, registry.of(spec) == 'cityscapes' and bool(classes))
 
 
@@ -137,14 +140,14 @@ def as_panoptic(semantic: np.ndarray, codec: labels.LabelSpec) -> np.ndarray:
     return ids.astype(np.int32)
 
 
-def _check_categories(document: Mapping[str, Any], spec: datasets.DatasetSpec, path: str) -> None:
+def _check_categories(document: documents.Document, spec: datasets.DatasetSpec) -> None:
     """Refuses a file whose categories have nothing in common with the data set's; it may list none."""
-    told = {category['id']: category['name'] for category in document.get('categories', ())}
+    told = {category.id: category.name for category in document.categories.values()}
     known = {category.official_id: category.name for category in spec.categories}
     if told and not told.items() & known.items():
         number, name = next(iter(told.items()))
         raise errors.InputError(
-            f'{path} is of another data set than {spec.name}: its category {number} is {name!r}; '
+            f'{document.path} is of another data set than {spec.name}: its category {number} is {name!r}; '
             'check --dataset'
         )
 

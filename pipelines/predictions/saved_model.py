@@ -19,14 +19,22 @@ from panpipe.pipelines.formats.maps import Maps
 # So many are decoded, predicted and written side by side, and done again after an interruption.
 _BATCH = 4
 _DECODERS = 2
+_SHOWN = 120  # characters of what TensorFlow says
 _FACTS = os.path.join('assets.extra', 'panpipe.json')
 
 
 class Image(NamedTuple):
-    """Holds an image file: its name without folder and extension, and its bytes (PNG or JPEG)."""
+    """Holds an image file.
+
+    Attributes:
+      name: without the folder of its split and without extension.
+      encoded: its bytes, PNG or JPEG.
+      official_id: what the annotation file calls it by, if anything tells.
+    """
 
     name: str
     encoded: bytes
+    official_id: str | int | None = None
 
 
 class Predictor:
@@ -65,7 +73,7 @@ class Predictor:
         """
         with concurrent.futures.ThreadPoolExecutor(_DECODERS) as ahead:
             decoded = ahead.map(self._decode, images)
-            return [self._predict(image.name, pixels) for image, pixels in zip(images, decoded, strict=True)]
+            return [self._predict(image, pixels) for image, pixels in zip(images, decoded, strict=True)]
 
     def _decode(self, image: Image) -> Any:
         """Returns pixels, uint8 [height, width, 3]. TensorFlow's decoders are those of training."""
@@ -76,11 +84,24 @@ class Predictor:
             records.decode_image(image.encoded, f'image {image.name}')  # tells whose fault it is
             raise
 
-    def _predict(self, name: str, pixels: Any) -> Maps:
-        found = self._model.signatures['pixels'](image=pixels)
+    def _predict(self, image: Image, pixels: Any) -> Maps:
+        try:
+            found = self._model.signatures['pixels'](image=pixels)
+        except self._tensorflow.errors.OpError as error:
+            raise errors.InputError(_refused(image.name, pixels.shape, error)) from error
         ids, sure = found['instance_ids'].numpy().tolist(), found['instance_scores'].numpy().tolist()
         scores = dict(zip(ids, sure, strict=True)) if self._has_instances else None
-        return Maps(name, found['panoptic'].numpy(), found['semantic'].numpy(), scores)
+        maps = found['panoptic'].numpy(), found['semantic'].numpy()
+        return Maps(image.name, *maps, scores, image.official_id)
+
+
+def _refused(name: str, shape: Sequence[int], error: Exception) -> str:
+    """Says that the model cannot predict an image, and why: what TensorFlow says, the first line of it."""
+    reason = ' '.join(str(getattr(error, 'message', error)).partition('\n')[0].split())
+    return (
+        f'image {name}, {shape[0]} x {shape[1]} pixels (height x width), cannot be predicted '
+        f'({reason[:_SHOWN]}); make it larger or less narrow, or leave it out'
+    )
 
 
 class Handler(base.ModelHandler[Image, Maps, Predictor]):

@@ -13,7 +13,6 @@ from panpipe.model.drawing import error_maps, overlays, pictures
 from panpipe.model.inputs import records
 from panpipe.model.metrics import tally
 from panpipe.pipelines import evaluate, sources
-from panpipe.pipelines.formats import registry as formats
 from panpipe.pipelines.predictions import prediction_files
 from panpipe.pipelines.sources import entries
 
@@ -64,12 +63,11 @@ class Gallery:
           errors.InputError: there are none.
         """
         found = prediction_files.read(str(folder), spec)
-        form = formats.FORMATS[formats.of(spec)]
         named: dict[str, entries.ImageFile] = {}
         for entry in sources.module(spec).list_images(str(root), split, spec):
-            official = {'image_id': form.image_id(entry.image_id), 'file_name': f'{entry.image_id}.png'}
-            if form.key(official) in found.names:
-                named[form.key(official)] = entry
+            name = found.name_of(entry.image_id, entry.official_id)
+            if name is not None:
+                named[name] = entry
         if not named:
             raise errors.InputError(
                 f'no prediction in {folder} is of an image of split {split!r} in {root}; check --split'
@@ -78,13 +76,12 @@ class Gallery:
 
     def judge(self, name: str) -> tally.Tally:
         """Counts one image, as the evaluate job does."""
-        truth = evaluate.from_entry(self.images[name])
-        return evaluate.judge(evaluate.Truth(name, truth.panoptic), self.found)
+        return evaluate.judge(evaluate.from_entry(self.images[name])._replace(name=name), self.found)
 
     def card(self, name: str, group: str, pq: float | None) -> Card:
         """Draws one image."""
         record = sources.module(self.spec).load(self.images[name])
-        truth = evaluate.labelled(name, record.panoptic).panoptic
+        truth = evaluate.labelled(record).panoptic
         drawn = self._draw(records.decode_image(record.encoded, name), truth, self._prediction(name))
         seen = frozenset(
             int(i) for panoptic in drawn[1] for i in np.unique(self.spec.labels.decode(panoptic)[0])

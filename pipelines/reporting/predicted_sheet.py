@@ -10,7 +10,7 @@ from panpipe.pipelines import files
 from panpipe.pipelines.formats import registry
 from panpipe.pipelines.predictions import confidences, photos, prediction_files
 from panpipe.pipelines.record_files import lookup
-from panpipe.pipelines.sources import annotations
+from panpipe.pipelines.sources import listing
 
 _COLUMNS = 2
 
@@ -109,7 +109,7 @@ def _errors(
 def _photo(place: str, name: str, spec: datasets.DatasetSpec) -> tuple[np.ndarray, np.ndarray | None]:
     """Finds the photo of an image, uint8 [height, width, 3], and its ground truth where that is stored."""
     paths = lookup.match(place)
-    if not paths or annotations.image_files(paths):
+    if not paths or all(map(listing.is_image, paths)):
         return _photo_file(place, name, spec), None
     for serialized in lookup.read(paths):
         if official_name(records.image_id(serialized), spec) == name:

@@ -2,18 +2,21 @@
 """Average precision of instance files, by the official evaluators: cityscapesScripts and pycocotools."""
 
 import importlib.metadata
-import json
 import pathlib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from panpipe.model import errors
+from panpipe.model import errors, image_files
 from panpipe.model.metrics import average_precision, results
-from panpipe.pipelines.formats import png, segments
-from panpipe.pipelines.scoring import official_python, truths
+from panpipe.model.storage import files
+from panpipe.pipelines.formats import segments
+from panpipe.pipelines.scoring import official_python, own_score, panoptic_files
+from panpipe.pipelines.sources import detections, documents, images, instances
+from panpipe.pipelines.sources import names as file_names
 
 _DETECTIONS = 'instances.json'
 _TRUTH_FORMS = ('annotations/instances_{}2017.json', 'annotations/instances_{}.json')
@@ -23,14 +26,18 @@ _AT_50, _ALL_AREAS, _MOST = 0, 0, -1
 
 
 def cityscapes(
-    predictions: pathlib.Path, root: pathlib.Path, split: str, scratch: pathlib.Path, python: str
+    places: tuple[pathlib.Path, pathlib.Path],
+    split: str,
+    names: Sequence[str],
+    scratch: pathlib.Path,
+    python: str,
 ) -> results.Precision | None:
     """Scores `instance/*.txt` by evalInstanceLevelSemanticLabeling.
 
     Args:
-      predictions: folder of the predictions, absolute as `root`: the evaluator runs elsewhere.
-      root: raw data set.
+      places: folder of the predictions, and of the raw data set, absolute: the evaluator runs elsewhere.
       split: for example 'val'.
+      names: of the images that are judged.
       scratch: folder for files on the way.
       python: the evaluators' interpreter.
 
@@ -40,11 +47,14 @@ def cityscapes(
     Raises:
       errors.InputError: the text file of an image is missing.
     """
+    predictions, root = places
     folder = predictions / 'instance'
     if not folder.is_dir():
         return None
     suffix = '_gtFine_instanceIds.png'
-    found = sorted(root.glob(f'gtFine/{split}/*/*{suffix}'))
+    wanted = set(names)
+    there = sorted(root.glob(f'gtFine/{split}/*/*{suffix}'))
+    found = [path for path in there if file_names.normal(path.name).removesuffix(suffix) in wanted]
     if not found:
         return results.Precision(f'{root}/gtFine/{split} has no *{suffix} files')
     pairs = [(folder / f'{path.name.removesuffix(suffix)}.txt', path) for path in found]
@@ -64,29 +74,33 @@ def coco(
     predictions: pathlib.Path,
     root: pathlib.Path,
     split: str,
-    truth: truths.Panoptic,
-    pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
+    truth: panoptic_files.Panoptic,
+    pairs: Sequence[own_score.Pair],
 ) -> results.Precision | None:
     """Scores `instances.json` by pycocotools, as `cityscapes` does.
 
-    `pairs` joins the entries of an image in the ground truth and in the prediction, whose ids may differ.
-
     The ground truth is the data set's own instance file. Where there is none the things of the panoptic
     annotation take its place.
+
+    Args:
+      predictions: their folder.
+      root: raw data set.
+      split: for example 'val'.
+      truth: its panoptic files.
+      pairs: annotations of the judged images in the ground truth and in the prediction, whose ids may differ.
     """
     path = predictions / _DETECTIONS
     if not path.is_file():
         return None
-    detections = json.loads(path.read_text())
-    names = {c['id']: c['name'] for c in truth.content['categories'] if c.get('isthing')}
-    if not detections:
-        return results.Precision(f'{path} lists no detection')
-    content, source = _truth(root, split, truth, names)
+    content, source = _truth(root, split, truth, [one for one, _ in pairs])
+    images = {other.image_id: one.image_id for one, other in pairs}
+    found = detections.read(str(path), images.keys())
     if not content['annotations']:
         return results.Precision('no thing occurs in the ground truth')
+    judged = {image['id'] for image in content['images']}
+    numbered = [{**entry, 'image_id': images[entry['image_id']]} for entry in found]
     evaluator = f'pycocotools {importlib.metadata.version("pycocotools")} (COCOeval, segm, {source})'
-    images = {predicted['image_id']: true['image_id'] for true, predicted in pairs}
-    return _summary(judge(content, _renumbered(images, detections, path)), evaluator)
+    return _summary(judge(content, [entry for entry in numbered if entry['image_id'] in judged]), evaluator)
 
 
 def judge(truth: Mapping[str, Any], detections: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -113,48 +127,68 @@ def judge(truth: Mapping[str, Any], detections: Sequence[Mapping[str, Any]]) -> 
 
 
 def _truth(
-    root: pathlib.Path, split: str, truth: truths.Panoptic, names: Mapping[int, str]
+    root: pathlib.Path,
+    split: str,
+    truth: panoptic_files.Panoptic,
+    judged: Sequence[documents.Annotation],
 ) -> tuple[dict[str, Any], str]:
     """Reads the instance file, or makes its content; says which."""
+    things = {one.id: str(one.name) for one in truth.categories if one.is_thing}
     for form in _TRUTH_FORMS:
         path = root / form.format(split)
         if path.is_file():
-            return json.loads(path.read_text()), path.name
-    images, annotations = [], []
-    for entry in truth.annotations:
-        colors = png.load(str(truth.folder / entry['file_name']), 'RGB')
-        images.append({'id': entry['image_id'], 'height': colors.shape[0], 'width': colors.shape[1]})
-        annotations += list(_annotations(entry, segments.ids(colors), names))
+            return _file(str(path), truth, judged, things), path.name
+    annotations = []
+    for one in judged:
+        annotations += list(_annotations(one, truth, things))
     numbered = [{**one, 'id': number} for number, one in enumerate(annotations, 1)]
-    categories = [{'id': number, 'name': name} for number, name in names.items()]
-    return {'images': images, 'annotations': numbered, 'categories': categories}, truth.path.name
+    categories = [{'id': number, 'name': name} for number, name in things.items()]
+    images = [_image(one.image_id, image_files.header(truth.png(one)).size) for one in judged]
+    source = pathlib.PurePath(truth.document.path).name
+    return {'images': images, 'annotations': numbered, 'categories': categories}, source
+
+
+def _file(
+    path: str,
+    truth: panoptic_files.Panoptic,
+    judged: Sequence[documents.Annotation],
+    things: Mapping[int, str],
+) -> dict[str, Any]:
+    """Reads an instance file as far as it is of judged images, and says what was left out of it."""
+    images = []
+    for one in judged:
+        size = image_files.header(truth.png(one)).size
+        images.append(instances.Judged(one.image_id, truth.document.image_name(one), size))
+    stuff = [str(one.name) for one in truth.categories if not one.is_thing]
+    found = instances.read(path, images, things, stuff)
+    if found.left_out:
+        print(f'panpipe score: {pathlib.PurePath(path).name}: left out: {found.left_out}', file=sys.stderr)
+    return {
+        'images': [_image(image.id, image.size) for image in found.images],
+        'annotations': list(found.annotations),
+        'categories': [{'id': number, 'name': name} for number, name in found.categories.items()],
+    }
+
+
+def _image(image_id: documents.ImageId, size: tuple[int, int]) -> dict[str, Any]:
+    return {'id': image_id, 'height': size[0], 'width': size[1]}
 
 
 def _annotations(
-    entry: Mapping[str, Any], ids: np.ndarray, names: Mapping[int, str]
+    annotation: documents.Annotation, truth: panoptic_files.Panoptic, things: Mapping[int, str]
 ) -> Iterator[dict[str, Any]]:
-    for segment in entry['segments_info']:
-        mask = ids == segment['id']
-        if segment['category_id'] in names and mask.any():
+    path = truth.png(annotation)
+    ids = segments.ids(images.colors(files.read(path), path))
+    for segment in annotation.segments:
+        mask = ids == segment.id
+        if segment.category_id in things and mask.any():
             yield {
-                'image_id': entry['image_id'],
-                'category_id': segment['category_id'],
+                'image_id': annotation.image_id,
+                'category_id': segment.category_id,
                 'segmentation': coco_mask.encode(np.asfortranarray(mask, np.uint8)),
                 'area': int(mask.sum()),
-                'iscrowd': int(segment.get('iscrowd', 0)),
+                'iscrowd': int(segment.is_crowd),
             }
-
-
-def _renumbered(
-    images: Mapping[Any, Any], detections: Sequence[Mapping[str, Any]], path: pathlib.Path
-) -> list[dict[str, Any]]:
-    """Gives detections the image ids of the ground truth."""
-    try:
-        return [{**entry, 'image_id': images[entry['image_id']]} for entry in detections]
-    except (KeyError, TypeError) as error:
-        raise errors.InputError(
-            f'{path} has a detection of the image {error}, which panoptic.json lacks; run `panpipe validate`'
-        ) from error
 
 
 def _summary(judged: Mapping[str, Any], evaluator: str) -> results.Precision:

@@ -10,23 +10,37 @@ import importlib.metadata
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from panpipe.model import datasets, errors, labels
+from panpipe.model import datasets, errors
 from panpipe.model.metrics import quality, results
+from panpipe.pipelines.formats import cityscapes as formats_cityscapes
+from panpipe.pipelines.formats import coco as formats_coco
 from panpipe.pipelines.predictions import prediction_files
-from panpipe.pipelines.scoring import instance_ap, official_python, own_score, summaries, truths
+from panpipe.pipelines.scoring import (
+    instance_ap,
+    joined,
+    official_python,
+    own_score,
+    panoptic_files,
+    summaries,
+    truths,
+)
 
 _DOCUMENT = 'panoptic.json'
 _CITYSCAPES = datasets.SPECS['cityscapes_panoptic']
-Entry = Mapping[str, Any]
 
 
 def cityscapes(
-    predictions: pathlib.Path, root: pathlib.Path, split: str, scratch: pathlib.Path, python: str
+    predictions: pathlib.Path,
+    root: pathlib.Path,
+    split: str,
+    scratch: pathlib.Path,
+    python: str,
+    spec: datasets.DatasetSpec | None = None,
 ) -> results.Result:
     """Scores the predictions of a Cityscapes split by cityscapesScripts.
 
@@ -37,65 +51,87 @@ def cityscapes(
       split: for example 'val'.
       scratch: empty folder for files on the way.
       python: the evaluators' interpreter.
+      spec: is not needed here.
 
     Raises:
       errors.InputError: files are missing or do not fit each other.
     """
-    classes = None if has_panoptic(predictions) else truths.cityscapes_classes(root, split)
-    truth = classes or truths.cityscapes(root, split, scratch, python)
-    names = [str(entry['image_id']) for entry in truth.annotations]
+    del spec
+    label_ids = truths.label_ids(root, split)
+    has_segments = has_panoptic(predictions)
+    truth = truths.cityscapes(root, split, scratch, python) if has_segments or not label_ids else None
+    there = truths.on_disk(root, split, _CITYSCAPES)
     facts: dict[str, Any] = {}
     own = results.Means()
-    if has_panoptic(predictions):
-        prediction = truths.read(predictions / _DOCUMENT, predictions / 'panoptic')
-        by_image = {entry['image_id']: entry for entry in prediction.annotations}
-        pairs = _pairs(truth, prediction, lambda entry: entry['image_id'], by_image)
-        facts = _files(truth, prediction)
+    if has_segments and truth:
+        prediction = panoptic_files.open_predictions(predictions, truth)
+        pairs = joined.pairs(truth, prediction, formats_cityscapes, there)
+        names = [str(annotation.image_id) for annotation, _ in pairs]
         own = own_score.panoptic(own_score.count(truth, prediction, pairs).panoptic)
+        facts = _files(truth, prediction, pairs, scratch, numbered=False)
+    else:
+        every = list(truth.by_name) if truth else sorted(label_ids)
+        folder = predictions / 'semantic'
+        names = joined.part(
+            every, lambda name: name in there or (folder / f'{name}.png').is_file(), bool(there)
+        )
     semantic = [str(predictions / 'semantic' / f'{name}.png') for name in names]
     _check_files(semantic)
-    truth_files = list(truths.label_id_files(truth, root, split, scratch))
+    facts['semantic'] = list(
+        zip(semantic, truths.label_id_files(label_ids, truth, names, scratch), strict=True)
+    )
     _announce('cityscapesScripts', len(names))
-    facts['semantic'] = list(zip(semantic, truth_files, strict=True))
-    found = official_python.judge(python, 'cityscapes.py', facts, scratch)
     miou = own_score.miou(facts['semantic'], sorted(_CITYSCAPES.from_official))
     own = dataclasses.replace(own, miou=miou)
-    programs = ['evalPanopticSemanticLabeling'] * has_panoptic(predictions) + [
-        'evalPixelLevelSemanticLabeling'
-    ]
+    found = official_python.judge(python, 'cityscapes.py', facts, scratch)
+    programs = ['evalPanopticSemanticLabeling'] * has_segments + ['evalPixelLevelSemanticLabeling']
     evaluator = f'cityscapesScripts {found["version"]} ({", ".join(programs)})'
     score = summaries.official(found, found['miou'], found['iou'], evaluator, len(names))
-    instance = instance_ap.cityscapes(predictions, root, split, scratch, python)
-    return _with_own(score, own, instance, own_score.ambiguous(truth))
+    instance = instance_ap.cityscapes((predictions, root), split, names, scratch, python)
+    ambiguous = own_score.ambiguous([annotation for annotation, _ in pairs]) if has_segments else []
+    return _with_own(score, own, instance, ambiguous)
 
 
 def coco(
-    predictions: pathlib.Path, root: pathlib.Path, split: str, scratch: pathlib.Path, python: str
+    predictions: pathlib.Path,
+    root: pathlib.Path,
+    split: str,
+    scratch: pathlib.Path,
+    python: str,
+    spec: datasets.DatasetSpec | None = None,
 ) -> results.Result:
     """Scores the predictions of a split in COCO layout by hotcoco and pycocotools, as `cityscapes` does.
 
-    There is no official mIoU; that figure is panpipe's.
+    There is no official mIoU; that figure is panpipe's. `spec` tells of categories what the file does not.
     """
-    truth = truths.coco(root, split)
+    truth = truths.coco(root, split, spec)
+    there = truths.on_disk(root, split, spec or datasets.SPECS[truths.dataset_of(truth)])
     own = f'panpipe {importlib.metadata.version("panpipe")}'
-    names = [category['name'] for category in truth.content['categories']]
+    names = [str(category.name) for category in truth.categories]
     if not has_panoptic(predictions):
         nothing: dict[str, Any] = {'groups': {}, 'per_class': {}}
-        matrix = _classes(truth, predictions)
-        return _of_classes(nothing, matrix, names, f'mIoU by {own}', len(truth.annotations))
-    prediction = truths.read(predictions / _DOCUMENT, predictions / 'panoptic')
-    by_name = {_stem(entry): entry for entry in prediction.annotations}
-    pairs = _pairs(truth, prediction, _stem, by_name)
-    paths = truths.renumbered(truth, [predicted for _, predicted in pairs], scratch)
-    facts = _files(truth, prediction)
-    facts['ground_truth_json'], facts['prediction_json'] = map(str, paths)
+        folder = predictions / 'semantic'
+        chosen = joined.part(
+            list(truth.by_name),
+            lambda name: (
+                bool(there & {name, truth.by_name[name].image_id}) or (folder / f'{name}.png').is_file()
+            ),
+            bool(there),
+        )
+        return _of_classes(
+            nothing, _classes(truth, predictions, chosen), names, f'mIoU by {own}', len(chosen)
+        )
+    prediction = panoptic_files.open_predictions(predictions, truth)
+    pairs = joined.pairs(truth, prediction, formats_coco, there)
     _announce('hotcoco', len(pairs))
     counted = own_score.count(truth, prediction, pairs)
+    facts = _files(truth, prediction, pairs, scratch, numbered=True)
     found = official_python.judge(python, 'coco.py', facts, scratch)
     evaluator = f'hotcoco {found["version"]} (panoptic.pq_compute), mIoU by {own}'
     score = _of_classes(found, counted.semantic, names, evaluator, len(pairs))
     instance = instance_ap.coco(predictions, root, split, truth, pairs)
-    return _with_own(score, own_score.panoptic(counted.panoptic), instance, own_score.ambiguous(truth))
+    ambiguous = own_score.ambiguous([annotation for annotation, _ in pairs])
+    return _with_own(score, own_score.panoptic(counted.panoptic), instance, ambiguous)
 
 
 def has_panoptic(predictions: pathlib.Path) -> bool:
@@ -134,55 +170,42 @@ def _with_own(
     )
 
 
-def _classes(truth: truths.Panoptic, predictions: pathlib.Path) -> quality.ConfusionMatrix:
+def _classes(
+    truth: panoptic_files.Panoptic, predictions: pathlib.Path, chosen: Sequence[str]
+) -> quality.ConfusionMatrix:
     """Counts pixels of `semantic/*.png` (official ids) by class."""
-    categories = truth.content['categories']
-    class_of = {category['id']: index for index, category in enumerate(categories)}
-    void = len(categories)
+    void = len(truth.categories)
     table = np.full(2**16, void, np.int32)
-    table[list(class_of)] = list(class_of.values())
-    spec = labels.LabelSpec(void, (), 1, void)
-    total = quality.ConfusionMatrix.zero(spec)
-    paths = [str(predictions / 'semantic' / f'{_stem(entry)}.png') for entry in truth.annotations]
+    for index, category in enumerate(truth.categories):
+        table[category.id] = index
+    total = quality.ConfusionMatrix.zero(truth.codec)
+    paths = [str(predictions / 'semantic' / f'{name}.png') for name in chosen]
     _check_files(paths)
-    for entry, path in zip(truth.annotations, paths, strict=True):
-        maps = truth.classes(entry, class_of, void), table[prediction_files.class_ids(path)]
-        truths.refuse_size(path, maps[1], maps[0])
-        total += quality.ConfusionMatrix.from_maps(*maps, spec)
+    for name, path in zip(chosen, paths, strict=True):
+        true = truth.codec.decode(truth.read(truth.by_name[name]).panoptic)[0]
+        predicted = table[prediction_files.class_ids(path)]
+        own_score.refuse_size(path, predicted, true)
+        total += quality.ConfusionMatrix.from_maps(true, predicted, truth.codec)
     return total
 
 
-def _files(truth: truths.Panoptic, prediction: truths.Panoptic) -> dict[str, Any]:
+def _files(
+    truth: panoptic_files.Panoptic,
+    prediction: panoptic_files.Panoptic,
+    pairs: Sequence[own_score.Pair],
+    scratch: pathlib.Path,
+    *,
+    numbered: bool,
+) -> dict[str, Any]:
+    """Writes what the evaluators read, and names it; predictions get the ids of the ground truth."""
+    predicted = [dataclasses.replace(other, image_id=one.image_id) for one, other in pairs]
+    folders = scratch / 'ground_truth', scratch / 'predictions'
     return {
-        'ground_truth_json': str(truth.path),
-        'ground_truth_folder': str(truth.folder),
-        'prediction_json': str(prediction.path),
-        'prediction_folder': str(prediction.folder),
+        'ground_truth_json': truth.export([one for one, _ in pairs], folders[0], numbered=numbered),
+        'ground_truth_folder': str(folders[0]),
+        'prediction_json': prediction.export(predicted, folders[1], numbered=numbered),
+        'prediction_folder': str(folders[1]),
     }
-
-
-def _stem(entry: Entry) -> str:
-    return pathlib.PurePath(entry['file_name']).stem
-
-
-def _pairs(
-    truth: truths.Panoptic,
-    prediction: truths.Panoptic,
-    key: Callable[[Entry], str],
-    found: Mapping[str, Entry],
-) -> list[tuple[Entry, Entry]]:
-    """Joins the ground truth's images with their predictions, none of which may be missing."""
-    missing = [key(entry) for entry in truth.annotations if key(entry) not in found]
-    if missing:
-        raise errors.InputError(
-            f'{prediction.path} lacks {len(missing)} of {len(truth.annotations)} images of the ground truth, '
-            f'the first is {missing[0]}; predict all images of the split'
-        )
-    pairs = [(entry, found[key(entry)]) for entry in truth.annotations]
-    if not pairs:
-        raise errors.InputError(f'{truth.path} has no annotation')
-    _check_files([str(prediction.folder / predicted['file_name']) for _, predicted in pairs])
-    return pairs
 
 
 def _check_files(paths: Sequence[str]) -> None:

@@ -2,20 +2,20 @@
 """panpipe's own numbers of the files that the official evaluators judge, to be set beside theirs."""
 
 import collections
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from panpipe.model import labels
+from panpipe.model import errors, labels
 from panpipe.model.metrics import quality, results
 from panpipe.pipelines.formats import png
-from panpipe.pipelines.scoring import truths
+from panpipe.pipelines.scoring import panoptic_files
+from panpipe.pipelines.sources import documents
 
-Entry = Mapping[str, Any]
+Pair = tuple[documents.Annotation, documents.Annotation]
 # Of fractions, 1e-6; in per cent.
 TOLERANCE = 1e-4
-_DIVISOR = 2**20
 
 
 class Counts(NamedTuple):
@@ -26,27 +26,40 @@ class Counts(NamedTuple):
 
 
 def count(
-    truth: truths.Panoptic, prediction: truths.Panoptic, pairs: Sequence[tuple[Entry, Entry]]
+    truth: panoptic_files.Panoptic, prediction: panoptic_files.Panoptic, pairs: Sequence[Pair]
 ) -> Counts:
-    """Counts pairs of entries (ground truth, prediction).
+    """Counts pairs of annotations (ground truth, prediction).
 
     In terms of pixels crowd counts as its class, and predicted void is a missed pixel.
 
     Raises:
       errors.InputError: a PNG is damaged, of another size than its ground truth, or of another category.
     """
-    categories = truth.content['categories']
-    classes = {category['id']: index for index, category in enumerate(categories)}
-    things = tuple(index for index, category in enumerate(categories) if category['isthing'])
-    spec = labels.LabelSpec(len(categories), things, _DIVISOR, len(categories))
+    spec = truth.codec
     segments, pixels = quality.PanopticQuality.zero(spec), quality.ConfusionMatrix.zero(spec)
     for one, other in pairs:
-        maps = _numbered(truth, one, classes, spec), _numbered(prediction, other, classes, spec)
-        truths.refuse_size(prediction.folder / other['file_name'], maps[1], maps[0])
+        label = truth.read(one)
+        maps = label.panoptic, prediction.read(other).panoptic
+        refuse_size(prediction.png(other), maps[1], maps[0])
         segments += quality.PanopticQuality.from_maps(*maps, spec)
+        segments += quality.PanopticQuality.missed(label.missing, spec)
         true, predicted = (spec.decode(each)[0] for each in maps)
         pixels += quality.ConfusionMatrix.from_maps(true, predicted, spec)
     return Counts(segments, pixels)
+
+
+def refuse_size(path: str, predicted: np.ndarray, true: np.ndarray) -> None:
+    """Refuses a predicted map [height, width] of another size than the ground truth.
+
+    Raises:
+      errors.InputError: it is.
+    """
+    if predicted.shape != true.shape:
+        turned = ' (turned; does EXIF turn the photo?)' if predicted.shape == true.shape[::-1] else ''
+        raise errors.InputError(
+            f'{path} is {predicted.shape} (height, width), the ground truth {true.shape}{turned}; predict at '
+            'the size of the image'
+        )
 
 
 def panoptic(counted: quality.PanopticQuality) -> results.Means:
@@ -84,30 +97,11 @@ def differences(official: results.Result, own: results.Means) -> results.Means:
     )
 
 
-def ambiguous(truth: truths.Panoptic) -> list[Any]:
+def ambiguous(annotations: Sequence[documents.Annotation]) -> list[documents.ImageId]:
     """Lists the images of which panopticapi overlooks a crowd: it keeps one of each class in mind."""
     found = []
-    for entry in truth.annotations:
-        crowds = collections.Counter(s['category_id'] for s in entry['segments_info'] if s.get('iscrowd'))
+    for annotation in annotations:
+        crowds = collections.Counter(s.category_id for s in annotation.segments if s.is_crowd)
         if any(count > 1 for count in crowds.values()):
-            found.append(entry['image_id'])
+            found.append(annotation.image_id)
     return found
-
-
-def _numbered(
-    panoptic: truths.Panoptic, entry: Entry, classes: Mapping[int, int], spec: labels.LabelSpec
-) -> np.ndarray:
-    """Reads panoptic ids, int32 [height, width]: segments count from 1 in their class, crowd is 0."""
-    counts = collections.Counter[int]()
-    numbers = {}
-    for segment in entry['segments_info']:
-        if segment['category_id'] not in classes:
-            raise panoptic.strange(entry, segment['category_id'])
-        semantic = classes[segment['category_id']]
-        if segment.get('iscrowd'):
-            numbers[segment['id']] = spec.encode(semantic, 0)
-            continue
-        counts[semantic] += 1
-        numbers[segment['id']] = spec.encode(semantic, counts[semantic])
-    renamed = {**entry, 'segments_info': [{'id': i, 'category_id': i} for i in numbers]}
-    return panoptic.classes(renamed, numbers, spec.void)

@@ -1,178 +1,159 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ground truth and predictions as the official evaluators want them, from raw data sets as downloaded."""
+"""Ground truth of raw data sets as the official evaluators take it.
+
+Each file is read and checked as `panpipe convert` does it.
+"""
 
 import dataclasses
-import json
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from panpipe.model import datasets, errors
-from panpipe.pipelines.formats import png, segments
-from panpipe.pipelines.scoring import official_python
+from panpipe.model import datasets, errors, image_files
+from panpipe.model.metrics import masks
+from panpipe.model.storage import files
+from panpipe.pipelines import sources
+from panpipe.pipelines.formats import png
+from panpipe.pipelines.scoring import official_python, panoptic_files
+from panpipe.pipelines.sources import cityscapes as cityscapes_source
+from panpipe.pipelines.sources import documents, images, label_numbers, names
 
+Panoptic = panoptic_files.Panoptic
 _LABEL_IDS = '_gtFine_labelIds.png'
+_INSTANCE_IDS = '_gtFine_instanceIds.png'
+_COMPARED = 4  # label-id PNGs with panoptic ones, which takes time; a script changes all of them
 _CITYSCAPES = datasets.SPECS['cityscapes_panoptic']
-_COCO_FORMS = ('annotations/panoptic_{}2017.json', 'annotations/panoptic_{}.json', 'ade20k_panoptic_{}.json')
-
-
-@dataclasses.dataclass(frozen=True)
-class Panoptic:
-    """Names a JSON file of the COCO panoptic form with its content, and the folder of its PNGs."""
-
-    path: pathlib.Path
-    folder: pathlib.Path
-    content: Mapping[str, Any]
-
-    @property
-    def annotations(self) -> Sequence[Mapping[str, Any]]:
-        """The entries, one an image."""
-        found: Sequence[Mapping[str, Any]] = self.content['annotations']
-        return found
-
-    def classes(self, entry: Mapping[str, Any], class_of: Mapping[int, int], void: int) -> np.ndarray:
-        """Reads one image: int32 [height, width], `class_of` its categories, `void` in no segment."""
-        colors = png.load(str(self.folder / entry['file_name']), 'RGB')
-        try:
-            return segments.classes(colors, entry['segments_info'], class_of, void)
-        except KeyError as error:
-            raise self.strange(entry, error) from error
-
-    def strange(self, entry: Mapping[str, Any], category: object) -> errors.InputError:
-        """Makes the error of an image with a category that the data set lacks."""
-        return errors.InputError(
-            f'{self.path}: image {entry["image_id"]} has the category {category}, which the data set lacks; '
-            'is it of another --format?'
-        )
-
-
-def read(path: pathlib.Path, folder: pathlib.Path) -> Panoptic:
-    """Reads a JSON file of the COCO panoptic form.
-
-    Raises:
-      errors.InputError: it is missing or of another form.
-    """
-    try:
-        content = json.loads(path.read_text())
-        for entry in content['annotations']:
-            _ = entry['image_id'], entry['file_name'], entry['segments_info']
-        return Panoptic(path, folder, content)
-    except OSError as error:
-        raise errors.InputError(f'cannot read {path}: {error.strerror}') from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise errors.InputError(
-            f'{path} is not a panoptic JSON file of the COCO form ({type(error).__name__}: {error})'
-        ) from error
+_COCO_FORMS: Mapping[str, str] = {
+    'annotations/panoptic_{}2017.json': 'coco_panoptic',
+    'annotations/panoptic_{}.json': 'coco_panoptic',
+    'ade20k_panoptic_{}.json': 'ade20k_panoptic',
+}
 
 
 def cityscapes(root: pathlib.Path, split: str, scratch: pathlib.Path, python: str) -> Panoptic:
     """Finds the panoptic ground truth with label ids, or makes it in `scratch` from what there is.
 
     Raises:
-      errors.InputError: there is none.
+      errors.InputError: there is none, or it is damaged.
     """
     folder, name = root / 'gtFine', f'cityscapes_panoptic_{split}'
     if (folder / f'{name}.json').is_file():
-        return read(folder / f'{name}.json', folder / name)
-    if any(folder.glob(f'{split}/*/*_gtFine_instanceIds.png')):
+        return _cityscapes(documents.read(str(folder / f'{name}.json')), folder / name)
+    maps = sorted(folder.glob(f'{split}/*/*{_INSTANCE_IDS}'))
+    if maps:
+        for path in maps:
+            cityscapes_source.instance_ids(str(path), _CITYSCAPES).read()  # names what the program stops at
         official_python.call(python, 'cityscapes_panoptic_images.py', str(folder), str(scratch), split)
-        return read(scratch / f'{name}.json', scratch / name)
+        return _cityscapes(documents.read(str(scratch / f'{name}.json')), scratch / name)
     if (folder / f'{name}_trainId.json').is_file():
-        return _with_label_ids(read(folder / f'{name}_trainId.json', folder / f'{name}_trainId'), scratch)
+        document = documents.read(str(folder / f'{name}_trainId.json'))
+        return _cityscapes(_with_label_ids(document), folder / f'{name}_trainId')
     raise errors.InputError(
         f'{folder} has no ground truth of the split {split!r}: neither {name}.json, nor '
-        f'{split}/CITY/*_gtFine_instanceIds.png, nor {name}_trainId.json; check --ground_truth and --split'
+        f'{split}/CITY/*{_INSTANCE_IDS}, nor {name}_trainId.json; check --ground_truth and --split'
     )
 
 
-def cityscapes_classes(root: pathlib.Path, split: str) -> Panoptic | None:
-    """Lists the images that have a label-id PNG, as annotations without segments; None where none has one."""
-    found = _label_ids(root, split)
-    entries = [
-        {'image_id': name, 'file_name': path.name, 'segments_info': []} for name, path in found.items()
-    ]
-    return Panoptic(root / 'gtFine', root / 'gtFine', {'annotations': entries}) if entries else None
+def _cityscapes(document: documents.Document, folder: pathlib.Path) -> Panoptic:
+    return panoptic_files.open_files(document, str(folder), _CITYSCAPES, are_names_ids=True)
 
 
-def _label_ids(root: pathlib.Path, split: str) -> dict[str, pathlib.Path]:
+def label_ids(root: pathlib.Path, split: str) -> dict[str, str]:
+    """Finds the label-id PNGs of a split of Cityscapes: path by image."""
     paths = sorted(root.glob(f'gtFine/{split}/*/*{_LABEL_IDS}'))
-    return {path.name.removesuffix(_LABEL_IDS): path for path in paths}
+    return {names.normal(path.name).removesuffix(_LABEL_IDS): str(path) for path in paths}
 
 
-def label_id_files(truth: Panoptic, root: pathlib.Path, split: str, scratch: pathlib.Path) -> Iterator[str]:
-    """Names the label-id PNG of each annotation, and makes those in `scratch` that were not downloaded."""
-    found = _label_ids(root, split)
-    class_of = {number: number for number in _CITYSCAPES.from_official}
-    for entry in truth.annotations:
-        path = found.get(entry['image_id'])
-        if path is None:
-            path = scratch / f'{entry["image_id"]}{_LABEL_IDS}'
-            png.save(str(path), truth.classes(entry, class_of, _CITYSCAPES.official_void).astype(np.uint8))
-        yield str(path)
+def label_id_files(
+    found: Mapping[str, str], truth: Panoptic | None, wanted: Sequence[str], scratch: pathlib.Path
+) -> list[str]:
+    """Names the label-id PNG of each wanted image, and makes those in `scratch` that must be made.
+
+    Those are the ones that were not downloaded, and those with a palette, which the evaluator refuses.
+
+    Raises:
+      errors.InputError: a PNG is damaged, or its numbers are no label ids.
+    """
+    chosen = {}
+    numbers = {}
+    for name in wanted:
+        place = scratch / f'{names.last(name)}{_LABEL_IDS}'
+        if name in found:
+            pixels = images.pixels(files.read(found[name]), ('L', 'P'), found[name])
+            numbers[found[name]] = frozenset(masks.present(pixels))
+            if truth is not None and len(numbers) <= _COMPARED:
+                _compare(pixels, truth.official(truth.by_name[name]), found[name])
+            chosen[name] = found[name]
+            if image_files.header(found[name]).mode == 'P':
+                png.save(str(place), pixels)
+                chosen[name] = str(place)
+        elif truth is not None:
+            official = truth.official(truth.by_name[name])
+            png.save(str(place), np.where(official < 0, _CITYSCAPES.official_void, official).astype(np.uint8))
+            chosen[name] = str(place)
+    label_numbers.check(numbers)
+    return [chosen[name] for name in wanted]
 
 
-def coco(root: pathlib.Path, split: str) -> Panoptic:
+def _compare(label_ids: np.ndarray, official: np.ndarray, path: str) -> None:
+    """Refuses a map of train ids where the panoptic ground truth of the image has label ids."""
+    is_class = official >= 0
+    if label_ids.shape == official.shape and is_class.any():
+        train_ids = np.full(official.max() + 1, -1)
+        for category in _CITYSCAPES.categories:
+            if category.official_id < len(train_ids):
+                train_ids[category.official_id] = category.id
+        if (label_ids[is_class] == train_ids[official[is_class]]).all():
+            raise label_numbers.are_wrong(path, masks.present(label_ids))
+
+
+def coco(root: pathlib.Path, split: str, spec: datasets.DatasetSpec | None = None) -> Panoptic:
     """Finds the panoptic ground truth in the layout of COCO or ADE20K.
 
+    `spec` tells names and kinds of categories where the file does not.
+
     Raises:
-      errors.InputError: there is none, or it lists no categories.
+      errors.InputError: there is none, it is damaged, or what it does not tell of categories is not known.
     """
-    candidates = [root / form.format(split) for form in _COCO_FORMS]
-    for path in candidates:
+    for form, dataset in _COCO_FORMS.items():
+        path = root / form.format(split)
         if path.is_file():
-            found = read(path, path.with_suffix(''))
-            if not found.content.get('categories'):
-                raise errors.InputError(f'{path} lists no categories; fetch the original file again')
-            return found
-    raise errors.InputError(f'{candidates[0]} is missing; check --ground_truth and --split')
+            has_areas = dataset != 'ade20k_panoptic'
+            document = documents.read(str(path), has_areas=has_areas)
+            return panoptic_files.open_files(document, str(path.with_suffix('')), spec, has_areas=has_areas)
+    raise errors.InputError(
+        f'{root / next(iter(_COCO_FORMS)).format(split)} is missing; check --ground_truth and --split'
+    )
 
 
-def renumbered(
-    truth: Panoptic, predicted: Sequence[Mapping[str, Any]], scratch: pathlib.Path
-) -> tuple[pathlib.Path, pathlib.Path]:
-    """Writes both JSON files with the images numbered, because hotcoco takes integers only."""
-    paths = scratch / 'ground_truth.json', scratch / 'predictions.json'
-    for path, content, annotations in (
-        (paths[0], truth.content, truth.annotations),
-        (paths[1], {}, predicted),
-    ):
-        numbered = [{**entry, 'image_id': number} for number, entry in enumerate(annotations, 1)]
-        images = [{'id': number} for number in range(1, len(numbered) + 1)]
-        path.write_text(json.dumps({**content, 'annotations': numbered, 'images': images}))
-    return paths
+def dataset_of(truth: Panoptic) -> str:
+    """Names the data set whose layout a ground truth that `coco` found has."""
+    return 'coco_panoptic' if truth.has_areas else 'ade20k_panoptic'
 
 
-def refuse_size(path: pathlib.Path | str, predicted: np.ndarray, true: np.ndarray) -> None:
-    """Refuses a predicted map [height, width] of another size than the ground truth.
-
-    Raises:
-      errors.InputError: it is.
-    """
-    if predicted.shape != true.shape:
-        raise errors.InputError(
-            f'{path} is {predicted.shape} (height, width), the ground truth {true.shape}; predict at the '
-            'size of the image'
-        )
-
-
-def _with_label_ids(truth: Panoptic, scratch: pathlib.Path) -> Panoptic:
-    """Writes a JSON file with label ids in place of train ids; the PNGs hold segment ids, which stay."""
-    official = {category.id: category.official_id for category in _CITYSCAPES.categories}
+def on_disk(root: pathlib.Path, split: str, spec: datasets.DatasetSpec) -> set[documents.ImageId]:
+    """Returns ids and names of the images of a split that were downloaded; none where no image was."""
     try:
-        annotations = [
-            {
-                **entry,
-                'segments_info': [
-                    {**segment, 'category_id': official[segment['category_id']]}
-                    for segment in entry['segments_info']
-                ],
-            }
-            for entry in truth.annotations
-        ]
-    except KeyError as error:
-        raise errors.InputError(f'{truth.path}: {error} is not a train id of Cityscapes') from error
-    path = scratch / 'cityscapes_panoptic.json'
-    path.write_text(json.dumps(segments.document(annotations, _CITYSCAPES)))
-    return read(path, truth.folder)
+        found = sources.module(spec).list_images(root, split, spec, with_labels=False)
+    except errors.InputError:
+        return set()
+    return {entry.image_id for entry in found} | {
+        entry.official_id for entry in found if entry.official_id is not None
+    }
+
+
+def _with_label_ids(document: documents.Document) -> documents.Document:
+    """Puts label ids in place of train ids; the PNGs hold segment ids, which stay."""
+    official = {category.id: category.official_id for category in _CITYSCAPES.categories}
+    changed = []
+    for annotation in document.annotations:
+        strange = [s.category_id for s in annotation.segments if s.category_id not in official]
+        if strange:
+            raise errors.InputError(f'{document.path}: {strange[0]} is not a train id of Cityscapes')
+        segments = tuple(
+            dataclasses.replace(segment, category_id=official[segment.category_id])
+            for segment in annotation.segments
+        )
+        changed.append(dataclasses.replace(annotation, segments=segments))
+    return dataclasses.replace(document, annotations=tuple(changed), categories={})

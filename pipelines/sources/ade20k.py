@@ -8,12 +8,10 @@ told apart, `annotations/training/*.png` of the scene parsing challenge (2016) h
 import dataclasses
 import functools
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 from panpipe.model import datasets, errors
 from panpipe.pipelines import files
-from panpipe.pipelines.sources import annotations, entries
+from panpipe.pipelines.sources import annotations, entries, listing, trees
 
 load = entries.load
 
@@ -28,7 +26,7 @@ def list_images(
     with_labels: bool = True,
     treat_crowd_as_ignore: bool = False,
     semantic_only: bool = False,
-) -> list[entries.ImageFile]:
+) -> listing.Listing:
     """Lists the images of a split, sorted by path, with their annotations, semantic-only if `semantic_only`.
 
     Raises:
@@ -37,7 +35,8 @@ def list_images(
     root = os.fspath(root)
     files.check_folder(root)
     folder = f'images/{_FOLDERS.get(split, split)}'
-    found = annotations.image_files(files.find(root, f'{folder}/*'))
+    tree = trees.read(files.join(root, folder))
+    found = annotations.images_of(tree)
     if not found:
         raise errors.InputError(
             f'{root} is not laid out like ADE20K: expected {folder}/*.jpg with ade20k_panoptic_{split}.json '
@@ -53,12 +52,12 @@ def list_images(
     numbering = entries.official_numbering(spec, treat_crowd_as_ignore)
     classes = {**numbering.class_ids, spec.official_void: spec.labels.ignore_label}
     numbering = dataclasses.replace(numbering, class_ids=classes)
-    return annotations.join(found, path, _image_id, numbering, has_areas=False)
+    return annotations.with_panoptic(tree, path, numbering, has_areas=False)
 
 
 def _with_semantic_ids(
-    found: Sequence[entries.ImageFile], root: str, folder: str, spec: datasets.DatasetSpec
-) -> list[entries.ImageFile]:
+    found: listing.Listing, root: str, folder: str, spec: datasets.DatasetSpec
+) -> listing.Listing:
     pattern = f'{folder.replace("images", "annotations", 1)}/*.png'
     maps = files.find(root, pattern)
     if not maps:
@@ -69,7 +68,3 @@ def _with_semantic_ids(
         entries.SemanticIds, numbering=numbering, void=frozenset({spec.labels.ignore_label})
     )
     return annotations.join_maps(found, maps, '.png', label)
-
-
-def _image_id(annotation: Mapping[str, Any]) -> str:
-    return annotations.stem(annotation['file_name'])

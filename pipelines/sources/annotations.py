@@ -1,197 +1,222 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads panoptic JSON files of the COCO form, and joins them with the images."""
+"""Joins the images of a split with their annotations: a panoptic JSON file with PNGs, or a map an image."""
 
-import collections
 import dataclasses
-import json
 import posixpath
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from panpipe.model import errors, labels
-from panpipe.pipelines import files
-from panpipe.pipelines.sources import entries
+from panpipe.model import errors
+from panpipe.model.storage import addresses
+from panpipe.pipelines.sources import documents, entries, listing, names, trees
 
-_COLORS = 256**3
-# Of a segment's values: types that JSON may give, and what they are called.
-_TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
-    'id': ((int,), 'a whole number'),
-    'category_id': ((int,), 'a whole number'),
-    'area': ((int, float), 'a number of pixels'),
-    'iscrowd': ((int, bool), '0 or 1'),
-}
-_MOST_SHOWN = 120  # characters of a segment
-_FORMATS = {'.jpg': 'jpeg', '.jpeg': 'jpeg', '.png': 'png'}
+_UNANNOTATED = 'annotation without image'
 
 
-def stem(path: str) -> str:
-    """Returns a file's name without folder and ending."""
-    return posixpath.splitext(posixpath.basename(path))[0]
+def images_of(tree: trees.Tree) -> listing.Listing:
+    """Lists the image files that lie in a folder, sorted; those in its sub-folders are left out."""
+    taken = [path for path in listing.images_in(tree) if '/' not in path]
+    return listing.Listing(tuple(listing.entries_of(taken, tree.root)), listing.left_out(tree, taken))
 
 
-def image_files(paths: Sequence[str], image_id: Callable[[str], str] = stem) -> list[entries.ImageFile]:
-    """Makes entries without labels of image files, PNG or JPEG by their endings.
+def images_below(folder: str) -> listing.Listing:
+    """Lists the image files of a folder and of its sub-folders; their ids are the names of files alone."""
+    tree = trees.read(folder)
+    taken = listing.images_in(tree)
+    found = listing.entries_of(taken, folder, {path: names.last(path) for path in taken})
+    return listing.Listing(tuple(found), listing.left_out(tree, taken))
+
+
+def with_ids(tree: trees.Tree, json_path: str) -> listing.Listing:
+    """Lists the image files of a folder with the ids that a JSON file gives them.
+
+    Those that it does not list have none; it decides which lie in sub-folders.
 
     Raises:
-      errors.InputError: two files have the same image id.
+      errors.InputError: as `documents.read_images`.
     """
-    found = [
-        entries.ImageFile(image_id(path), path, _FORMATS[posixpath.splitext(path)[1].lower()])
-        for path in paths
-        if posixpath.splitext(path)[1].lower() in _FORMATS
-    ]
-    for name, count in collections.Counter(entry.image_id for entry in found).items():
-        if count > 1:
-            twins = ', '.join(entry.path for entry in found if entry.image_id == name)
-            raise errors.InputError(f'several images are called {name}: {twins}; keep one')
-    return found
+    pictures = documents.read_images(json_path)
+    by_name = {picture.file_name: image_id for image_id, picture in pictures.items()}
+    ids = {path: by_name[name] for name, path in _partners(by_name, tree).items()}
+    taken = [path for path in listing.images_in(tree) if '/' not in path or path in ids]
+    found = []
+    for path, entry in zip(taken, listing.entries_of(taken, tree.root), strict=True):
+        image_id = ids.get(path)
+        size = None if image_id is None else pictures[image_id].size
+        found.append(dataclasses.replace(entry, official_id=image_id, size=size))
+    return listing.Listing(tuple(found), listing.left_out(tree, taken))
 
 
-def read(
-    path: str,
-    key: Callable[[Mapping[str, Any]], str],
-    numbering: entries.Numbering,
-    has_areas: bool = True,
-) -> dict[str, tuple[str, tuple[labels.Segment, ...]]]:
-    """Reads a panoptic JSON file: image id → (name of its PNG, segments).
+def with_panoptic(
+    tree: trees.Tree, json_path: str, numbering: entries.Numbering, has_areas: bool = True
+) -> listing.Listing:
+    """Lists images with the annotations of a panoptic JSON file, whose PNGs lie in the folder of its name.
+
+    Annotations of other images are left out, so that a part of a data set can be used.
 
     Args:
-      path: of the JSON file.
-      key: says to which image an annotation belongs.
+      tree: folder of the images; its sub-folders count where the JSON file names them.
+      json_path: of the annotations.
       numbering: the classes that may occur.
       has_areas: segments state their areas; else those are not looked at.
 
     Raises:
-      errors.InputError: the file is no such JSON, names an image or a segment twice, an unknown class, or a
-        crowd of stuff, or has a value of a wrong type.
+      errors.InputError: an image has no annotation, or an annotation no PNG; an annotation has an unknown
+        class or a crowd of stuff; and as `documents.read`.
     """
-    try:
-        content = json.loads(files.read(path))
-        annotations = [
-            (key(a), a['file_name'], _segments(a, f'{path}, image {key(a)}', has_areas))
-            for a in content['annotations']
-        ]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        if isinstance(error, errors.InputError):
-            raise
-        raise errors.InputError(
-            f'{path} is not a panoptic JSON file of the COCO form ({type(error).__name__}: {error}); '
-            'fetch it again'
-        ) from error
-    found: dict[str, tuple[str, tuple[labels.Segment, ...]]] = {}
-    for image_id, name, segments in annotations:
-        if image_id in found:
-            raise errors.InputError(f'{path} annotates the image {image_id} twice; keep one annotation')
-        _check_segments(segments, numbering, f'{path}, image {image_id}')
-        found[image_id] = (name, segments)
-    return found
+    document = documents.read(json_path, has_areas=has_areas)
+    by_name = named(document)
+    by_path = {path: by_name[name] for name, path in _partners(by_name, tree).items()}
+    taken = [p for p in listing.images_in(tree) if p in by_path or '/' not in p or not by_path]
+    found = listing.entries_of(taken, tree.root)
+    annotated = [by_path.get(path) for path in taken]
+    joined = _labelled(document, found, annotated, numbering, has_areas)
+    named_ids = [
+        dataclasses.replace(entry, official_id=annotation.image_id)
+        for entry, annotation in zip(joined, annotated, strict=True)
+        if annotation
+    ]
+    known = {entry.official_id for entry in named_ids}
+    rest = [name for name, annotation in by_name.items() if annotation.image_id not in known]
+    return _listed(named_ids, listing.left_out(tree, taken), rest)
 
 
-def join(
-    found: Sequence[entries.ImageFile],
-    json_path: str,
-    key: Callable[[Mapping[str, Any]], str],
-    numbering: entries.Numbering,
-    has_areas: bool = True,
-) -> list[entries.ImageFile]:
-    """Adds to images the annotations of a panoptic JSON file, whose PNGs lie in the folder of the same name.
-
-    Annotations of other images are left alone, so that a part of a data set can be used.
+def join_panoptic(found: listing.Listing, json_path: str, numbering: entries.Numbering) -> listing.Listing:
+    """Adds to images the annotations of a panoptic JSON file that calls them by their names, as Cityscapes.
 
     Raises:
-      errors.InputError: an image has no annotation, or an annotation no PNG; and as `read`.
+      errors.InputError: as `with_panoptic`.
     """
-    annotated = read(json_path, key, numbering, has_areas)
-    folder = json_path.removesuffix('.json')
-    pngs = set(files.find(folder, '*.png'))
+    document = documents.read(json_path)
+    by_id = {names.normal(str(annotation.image_id)): annotation for annotation in document.annotations}
+    annotated = [by_id.get(entry.image_id) for entry in found]
+    joined = _labelled(document, found, annotated, numbering, has_areas=True)
+    return _listed(joined, found.left_out, sorted(by_id.keys() - {entry.image_id for entry in found}))
+
+
+def _labelled(
+    document: documents.Document,
+    found: Sequence[entries.ImageFile],
+    annotated: Sequence[documents.Annotation | None],
+    numbering: entries.Numbering,
+    has_areas: bool,
+) -> list[entries.ImageFile]:
+    """Adds to each image the label that its annotation describes."""
+    folder = document.path.removesuffix('.json')
+    pngs = png_paths(document, folder)
     joined = []
-    for entry in found:
-        if entry.image_id not in annotated:
+    for entry, annotation in zip(found, annotated, strict=True):
+        if annotation is None:
             raise errors.InputError(
-                f'{json_path} has no annotation of the image {entry.path}; add one, or take the image away'
+                f'{document.path} has no annotation of the image {entry.path}; add one, or take the image '
+                'away'
             )
-        name, segments = annotated[entry.image_id]
-        png = files.join(folder, name)
-        if png not in pngs:
-            raise errors.InputError(
-                f'{png} is missing, but {json_path} names it; unpack all of the annotations'
-            )
-        label = entries.PanopticPng(png, segments, numbering, has_areas)
-        joined.append(entries.ImageFile(entry.image_id, entry.path, entry.format, label))
+        if annotation.file_name not in pngs:
+            raise missing_png(document, folder, annotation.file_name)
+        label = label_of(document, annotation, pngs[annotation.file_name], numbering, has_areas)
+        joined.append(dataclasses.replace(entry, label=label))
     return joined
 
 
+def named(document: documents.Document) -> dict[str, documents.Annotation]:
+    """Returns annotations by the file names of their images.
+
+    Raises:
+      errors.InputError: two are of one image.
+    """
+    found: dict[str, documents.Annotation] = {}
+    for annotation in document.annotations:
+        name = document.image_name(annotation)
+        if name in found:
+            raise errors.InputError(
+                f'{document.path} annotates the image {names.without_ending(name)} twice; keep one annotation'
+            )
+        found[name] = annotation
+    return found
+
+
+def label_of(
+    document: documents.Document,
+    annotation: documents.Annotation,
+    png: str,
+    numbering: entries.Numbering,
+    has_areas: bool,
+) -> entries.PanopticPng:
+    """Makes the label of an image, and checks what can be seen without the PNG.
+
+    Raises:
+      errors.InputError: a segment is of an unknown class, or a crowd of stuff; or a class has too many.
+    """
+    where = f'{document.path}, image {names.without_ending(document.image_name(annotation))}'
+    for segment in annotation.segments:
+        class_id = numbering.class_ids.get(segment.category_id)
+        problem = None
+        if class_id is None:
+            problem = f'is of category {segment.category_id}, which the data set does not have'
+        elif segment.is_crowd and class_id not in (numbering.codec.ignore_label, *numbering.codec.thing_ids):
+            problem = f'is a crowd of category {segment.category_id}, which is stuff'
+        if problem:
+            raise errors.InputError(
+                f'{where}: segment {segment.id} {problem}; correct the file or the --dataset'
+            )
+    numbering.panoptic_ids(annotation.segments, where)
+    return entries.PanopticPng(png, annotation.segments, numbering, has_areas)
+
+
+def png_paths(document: documents.Document, folder: str) -> dict[str, str]:
+    """Finds the PNGs in a folder that annotations name: path by file name, of those that are there."""
+    there = [path for path in trees.read(folder).files if path.lower().endswith('.png')]
+    wanted = dict.fromkeys(annotation.file_name for annotation in document.annotations)
+    return {name: addresses.join(folder, path) for name, path in names.pair(wanted, there).items()}
+
+
+def missing_png(document: documents.Document, folder: str, file_name: str) -> errors.InputError:
+    """Makes the error of a PNG that is not there."""
+    return errors.InputError(
+        f'{addresses.join(folder, file_name)} is missing, but {document.path} names it; unpack all of the '
+        'annotations'
+    )
+
+
 def join_maps(
-    found: Sequence[entries.ImageFile],
+    found: listing.Listing,
     paths: Sequence[str],
     suffix: str,
     label: Callable[[str], entries.InstanceIds | entries.SemanticIds],
-) -> list[entries.ImageFile]:
+) -> listing.Listing:
     """Adds to images the label maps that are called as they are, but for `suffix`.
 
     Args:
       found: the images.
-      paths: of label maps, at least one; those of other images are left alone.
+      paths: of label maps, at least one; those of other images are left out.
       suffix: what follows the image id in their names, with the ending.
       label: makes the annotation from a path.
 
     Raises:
       errors.InputError: an image has no label map.
     """
-    by_image = {posixpath.basename(path).removesuffix(suffix): path for path in paths}
-    missing = [entry for entry in found if entry.image_id not in by_image]
+    by_image = {names.normal(posixpath.basename(path)).removesuffix(suffix): path for path in paths}
+    wanted = [posixpath.basename(entry.image_id) for entry in found]
+    missing = [name for name in wanted if name not in by_image]
     if missing:
         raise errors.InputError(
-            f'{len(missing)} of {len(found)} images have no {missing[0].image_id}{suffix} '
+            f'{len(missing)} of {len(found)} images have no {missing[0]}{suffix} '
             f'(beside {paths[0]}); unpack all of the annotations, or take those images away'
         )
-    return [dataclasses.replace(entry, label=label(by_image[entry.image_id])) for entry in found]
+    joined = [
+        dataclasses.replace(entry, label=label(by_image[name]))
+        for entry, name in zip(found, wanted, strict=True)
+    ]
+    return _listed(joined, found.left_out, sorted(by_image.keys() - set(wanted)))
 
 
-def _segments(annotation: Mapping[str, Any], where: str, has_areas: bool) -> tuple[labels.Segment, ...]:
-    return tuple(_segment(told, where, has_areas) for told in annotation['segments_info'])
+def _partners(by_name: Collection[str], tree: trees.Tree) -> dict[str, str]:
+    """Finds the image files that names of an annotation file mean; sub-folders only where a name has one."""
+    found = names.pair(by_name, listing.images_in(tree))
+    return {name: path for name, path in found.items() if '/' not in path or '/' in names.normal(name)}
 
 
-def _segment(told: Mapping[str, Any], where: str, has_areas: bool) -> labels.Segment:
-    """Reads one entry of segments_info. Raises errors.InputError for a value of a wrong type."""
-    values = {'iscrowd': 0, **told}
-    if not has_areas:
-        values['area'] = 0
-    for name, (kinds, noun) in _TYPES.items():
-        if name not in values:
-            raise errors.InputError(f'{where}: the segment {_short(told)} has no {name}; add it')
-        value = values[name]
-        if type(value) not in kinds or (name == 'iscrowd' and value not in (0, 1)):
-            raise errors.InputError(
-                f'{where}: {name} of the segment {_short(told)} must be {noun}; correct the file'
-            )
-    return labels.Segment(values['id'], values['category_id'], values['area'], bool(values['iscrowd']))
-
-
-def _short(told: Mapping[str, Any]) -> str:
-    text = json.dumps(told)
-    return text if len(text) <= _MOST_SHOWN else f'{text[:_MOST_SHOWN]}…'
-
-
-def _check_segments(segments: Sequence[labels.Segment], numbering: entries.Numbering, where: str) -> None:
-    """Raises errors.InputError for what can be seen without the PNG."""
-    seen = set()
-    for segment in segments:
-        problem = None
-        class_id = numbering.class_ids.get(segment.category_id)
-        if segment.id in seen:
-            problem = 'is listed twice'
-        elif not 0 < segment.id < _COLORS:
-            problem = f'has an id outside 1 .. {_COLORS - 1}'
-        elif class_id is None:
-            problem = f'is of category {segment.category_id}, which the data set does not have'
-        elif segment.is_crowd and class_id != numbering.codec.ignore_label and (
-            class_id not in numbering.codec.thing_ids
-        ):  # fmt: skip
-            problem = f'is a crowd of category {segment.category_id}, which is stuff'
-        if problem:
-            raise errors.InputError(
-                f'{where}: segment {segment.id} {problem}; correct the file or the --dataset'
-            )
-        seen.add(segment.id)
-    numbering.panoptic_ids(segments, where)
+def _listed(
+    found: Sequence[entries.ImageFile], left_out: Mapping[str, Sequence[str]], unannotated: Sequence[str]
+) -> listing.Listing:
+    rest = {_UNANNOTATED: unannotated} if unannotated else {}
+    return listing.Listing(tuple(found), {**left_out, **rest})

@@ -9,12 +9,10 @@ not told apart, it is `*_gtFine_labelIds.png`, or else `*_gtFine_labelTrainIds.p
 import dataclasses
 import functools
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 from panpipe.model import datasets, errors
 from panpipe.pipelines import files
-from panpipe.pipelines.sources import annotations, entries
+from panpipe.pipelines.sources import annotations, entries, listing, names, trees
 
 load = entries.load
 
@@ -35,7 +33,7 @@ def list_images(
     with_labels: bool = True,
     treat_crowd_as_ignore: bool = False,
     semantic_only: bool = False,
-) -> list[entries.ImageFile]:
+) -> listing.Listing:
     """Lists the images of a split, sorted by path, with their annotations; 'test' has none.
 
     With `semantic_only`, instances are neither needed nor read.
@@ -45,10 +43,7 @@ def list_images(
     """
     root = os.fspath(root)
     files.check_folder(root)
-    paths = files.find(root, f'leftImg8bit/{split}/*/*{_IMAGE_SUFFIX}.png')
-    if not paths:
-        raise errors.InputError(_nothing(root, split))
-    found = annotations.image_files(paths, lambda path: annotations.stem(path).removesuffix(_IMAGE_SUFFIX))
+    found = _images(root, split)
     if split == 'test' or not with_labels:
         return found
     numbering = entries.official_numbering(spec, treat_crowd_as_ignore)
@@ -56,14 +51,27 @@ def list_images(
         return _with_semantic_ids(found, root, split, numbering)
     maps = files.find(root, f'gtFine/{split}/*/*{_LABEL_SUFFIX}')
     if maps:
-        label = functools.partial(entries.InstanceIds, numbering=numbering)
+        label = functools.partial(entries.InstanceIds, numbering=numbering, void=_VOID_LABELS)
         return annotations.join_maps(found, maps, _LABEL_SUFFIX, label)
     return _with_panoptic_pngs(found, root, split, numbering)
 
 
+def _images(root: str, split: str) -> listing.Listing:
+    """Lists image files by the places that Cityscapes has for them."""
+    tree = trees.read(files.join(root, 'leftImg8bit', split))
+    ids = {path: names.last(path).removesuffix(_IMAGE_SUFFIX) for path in tree.files if _is_image(path)}
+    if not ids:
+        raise errors.InputError(_nothing(root, split))
+    return listing.Listing(tuple(listing.entries_of(ids, tree.root, ids)), listing.left_out(tree, ids))
+
+
+def _is_image(path: str) -> bool:
+    return path.count('/') == 1 and listing.is_image(path) and names.last(path).endswith(_IMAGE_SUFFIX)
+
+
 def _with_semantic_ids(
-    found: Sequence[entries.ImageFile], root: str, split: str, numbering: entries.Numbering
-) -> list[entries.ImageFile]:
+    found: listing.Listing, root: str, split: str, numbering: entries.Numbering
+) -> listing.Listing:
     forms = (
         (numbering, _VOID_LABELS),
         (_by_train_id(numbering), frozenset({_VOID_TRAIN_ID})),
@@ -85,25 +93,21 @@ def _by_train_id(numbering: entries.Numbering) -> entries.Numbering:
 
 
 def _with_panoptic_pngs(
-    found: Sequence[entries.ImageFile], root: str, split: str, numbering: entries.Numbering
-) -> list[entries.ImageFile]:
+    found: listing.Listing, root: str, split: str, numbering: entries.Numbering
+) -> listing.Listing:
     forms = {
         files.join(root, 'gtFine', f'cityscapes_panoptic_{split}_trainId.json'): _by_train_id(numbering),
         files.join(root, 'gtFine', f'cityscapes_panoptic_{split}.json'): numbering,
     }
     for path, classes in forms.items():
         if files.exists(path):
-            return annotations.join(found, path, _image_id, classes)
+            return annotations.join_panoptic(found, path, classes)
     semantic = [s for s in _SEMANTIC_SUFFIXES if files.find(root, f'gtFine/{split}/*/*{s}')]
     cure = f', or take the classes of *{semantic[0]} alone with --semantic_only' if semantic else ''
     raise errors.InputError(
         f'{root} has images but no annotations of {split}: expected gtFine/{split}/CITY/*{_LABEL_SUFFIX} or '
         f'gtFine/cityscapes_panoptic_{split}_trainId.json; unpack gtFine_trainvaltest.zip there{cure}'
     )
-
-
-def _image_id(annotation: Mapping[str, Any]) -> str:
-    return str(annotation['image_id'])
 
 
 def _nothing(root: str, split: str) -> str:
@@ -114,3 +118,8 @@ def _nothing(root: str, split: str) -> str:
         there = files.contents(files.join(root, 'leftImg8bit'))
         return f'{root}/leftImg8bit has no images of {split} ({there}); choose other --splits'
     return f'{root} is not laid out like Cityscapes: expected {_LAYOUT}, but {files.contents(root)}'
+
+
+def instance_ids(path: str, spec: datasets.DatasetSpec) -> entries.InstanceIds:
+    """Names an instance-id PNG."""
+    return entries.InstanceIds(path, entries.official_numbering(spec), _VOID_LABELS)

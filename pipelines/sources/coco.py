@@ -8,17 +8,17 @@ panopticapi's `panoptic2semantic_segmentation.py` writes them.
 
 import functools
 import os
-from collections.abc import Mapping
-from typing import Any
 
 from panpipe.model import datasets, errors
 from panpipe.pipelines import files
-from panpipe.pipelines.sources import annotations, entries
+from panpipe.pipelines.sources import annotations, entries, listing, trees
 
 load = entries.load
 
 # Beside the number that the data set has for it.
 _VOID = 255
+# JSON files that tell the ids of a split's images.
+_DESCRIPTIONS = ('panoptic', 'image_info', 'instances')
 _LAYOUT = 'SPLIT2017/*.jpg with annotations/panoptic_SPLIT2017.json and annotations/panoptic_SPLIT2017/*.png'
 
 
@@ -30,7 +30,7 @@ def list_images(
     with_labels: bool = True,
     treat_crowd_as_ignore: bool = False,
     semantic_only: bool = False,
-) -> list[entries.ImageFile]:
+) -> listing.Listing:
     """Lists the images of a split, sorted by path, with their annotations; 'test' has none.
 
     Folders are called `train2017` or simply `train`. With `semantic_only` the annotations are label maps.
@@ -40,26 +40,39 @@ def list_images(
     """
     root = os.fspath(root)
     files.check_folder(root)
-    for name in (f'{split}2017', split):
-        found = annotations.image_files(files.find(root, f'{name}/*'))
-        if found:
-            break
-    else:
-        raise errors.InputError(_nothing(root, split))
+    name, tree = _folder(root, split)
     if split == 'test' or not with_labels:
-        return found
+        return _described(root, name, tree)
     numbering = entries.official_numbering(spec, treat_crowd_as_ignore)
     if semantic_only:
         label = functools.partial(
             entries.SemanticIds, numbering=numbering, void=frozenset((spec.official_void, _VOID))
         )
-        return annotations.join_maps(found, _semantic_maps(root, name), '.png', label)
+        return annotations.join_maps(_described(root, name, tree), _semantic_maps(root, name), '.png', label)
     path = files.join(root, 'annotations', f'panoptic_{name}.json')
     if not files.exists(path):
         raise errors.InputError(
             f'{path} is missing; unpack panoptic_annotations_trainval2017.zip, and the archives in it, there'
         )
-    return annotations.join(found, path, _image_id, numbering)
+    return annotations.with_panoptic(tree, path, numbering)
+
+
+def _folder(root: str, split: str) -> tuple[str, trees.Tree]:
+    """Finds the folder of a split's images: its name and what it holds."""
+    for name in (f'{split}2017', split):
+        tree = trees.read(files.join(root, name))
+        if listing.images_in(tree):
+            return name, tree
+    raise errors.InputError(_nothing(root, split))
+
+
+def _described(root: str, name: str, tree: trees.Tree) -> listing.Listing:
+    """Lists images without annotations, with their ids where a JSON file tells them."""
+    for kind in _DESCRIPTIONS:
+        path = files.join(root, 'annotations', f'{kind}_{name}.json')
+        if files.exists(path):
+            return annotations.with_ids(tree, path)
+    return annotations.images_of(tree)
 
 
 def _semantic_maps(root: str, name: str) -> list[str]:
@@ -70,10 +83,6 @@ def _semantic_maps(root: str, name: str) -> list[str]:
             "there, panopticapi's panoptic2semantic_segmentation.py makes them"
         )
     return found
-
-
-def _image_id(annotation: Mapping[str, Any]) -> str:
-    return annotations.stem(annotation['file_name'])
 
 
 def _nothing(root: str, split: str) -> str:

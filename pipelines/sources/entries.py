@@ -3,14 +3,15 @@
 
 import collections
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from panpipe.model import datasets, errors, labels
 from panpipe.model.inputs import records
 from panpipe.model.metrics import masks
-from panpipe.pipelines import files
+from panpipe.model.storage import files
 from panpipe.pipelines.formats import segments as formats_segments
 from panpipe.pipelines.sources import images
 
@@ -59,6 +60,19 @@ class Numbering:
         return ids
 
 
+class Label(NamedTuple):
+    """Holds the annotation of an image.
+
+    Attributes:
+      panoptic: ids, int32 [height, width].
+      missing: class of each segment that is listed and has no pixel, as where others cover it; no crowds. To
+        the official evaluators such a segment is missed by every prediction.
+    """
+
+    panoptic: np.ndarray
+    missing: tuple[int, ...] = ()
+
+
 @dataclasses.dataclass(frozen=True)
 class PanopticPng:
     """Names a panoptic PNG (segment id = red + 256 green + 65536 blue) and lists its segments.
@@ -75,13 +89,13 @@ class PanopticPng:
     numbering: Numbering
     has_areas: bool = True
 
-    def read(self) -> np.ndarray:
-        """Returns panoptic ids, int32 [height, width].
+    def read(self) -> Label:
+        """Reads the PNG.
 
         Raises:
-          errors.InputError: the PNG is damaged, or disagrees with the segments.
+          errors.InputError: it is damaged, or disagrees with the segments.
         """
-        colors = formats_segments.ids(images.pixels(files.read(self.path), ('RGB',), self.path))
+        colors = formats_segments.ids(images.colors(files.read(self.path), self.path))
         known = [0, *(segment.id for segment in self.segments)]
         index, is_known = formats_segments.find(colors, known)
         if not is_known.all():
@@ -89,17 +103,21 @@ class PanopticPng:
                 f'{self.path}: its pixels name segment {colors[~is_known][0]}, which the JSON file '
                 'does not list; both must come from the same release'
             )
+        areas = np.bincount(index.ravel(), minlength=len(known))[1:].tolist()
         if self.has_areas:
-            self._check_areas(np.bincount(index.ravel(), minlength=len(known))[1:])
+            self._check_areas(areas)
+        missing = [s for s, area in zip(self.segments, areas, strict=True) if not (area or s.is_crowd)]
         ids = self.numbering.panoptic_ids(self.segments, self.path)
-        return np.array([self.numbering.codec.void, *ids], np.int32)[index]
+        panoptic = np.array([self.numbering.codec.void, *ids], np.int32)[index]
+        classes = [self.numbering.class_ids[segment.category_id] for segment in missing]
+        return Label(panoptic, tuple(i for i in classes if i != self.numbering.codec.ignore_label))
 
-    def _check_areas(self, areas: np.ndarray) -> None:
-        for segment, area in zip(self.segments, areas.tolist(), strict=True):
+    def _check_areas(self, areas: Sequence[int]) -> None:
+        for segment, area in zip(self.segments, areas, strict=True):
             if area != segment.area:
                 raise errors.InputError(
-                    f'{self.path}: segment {segment.id} has {area} pixels, but the JSON file says '
-                    f'{segment.area}; both must come from the same release'
+                    f'{self.path}: segment {segment.id}: area {segment.area}, {area} pixels; the area in the '
+                    'JSON file must be the number of pixels in the PNG: correct it, or fetch both again'
                 )
 
 
@@ -109,30 +127,46 @@ class InstanceIds:
 
     Attributes:
       path: of the PNG: label id of stuff and of groups of things, label id * 1000 + number of single things.
-      numbering: of the label ids; those that it does not list are void.
+      numbering: of the label ids that are evaluated.
+      void: label ids that are not; any other is an error.
     """
 
     path: str
     numbering: Numbering
+    void: frozenset[int]
 
-    def read(self) -> np.ndarray:
-        """Returns panoptic ids, int32 [height, width].
+    def read(self) -> Label:
+        """Reads the PNG.
 
         Raises:
-          errors.InputError: the PNG is damaged.
+          errors.InputError: it is damaged, or holds a number of no label.
         """
-        ids = _read_ids(self.path, ('I;16', 'I', 'L'))
+        ids = _read_ids(self.path, ('I;16', 'I', 'L', 'P'))
         segments = [self._segment(number) for number in masks.present(ids)]
         known = [segment for segment in segments if segment.category_id in self.numbering.class_ids]
         table = np.full(_ID_LIMIT, self.numbering.codec.void, np.int32)
         table[[segment.id for segment in known]] = self.numbering.panoptic_ids(known, self.path)
-        return table.take(ids)
+        return Label(table.take(ids))
 
     def _segment(self, number: int) -> labels.Segment:
         is_single = number >= _INSTANCE_BASE
         label_id = number // _INSTANCE_BASE if is_single else number
-        is_thing = self.numbering.class_ids.get(label_id) in self.numbering.codec.thing_ids
-        return labels.Segment(number, label_id, 0, is_thing and not is_single)  # no one asks for its area
+        class_id = self.numbering.class_ids.get(label_id)
+        things = self.numbering.codec.thing_ids
+        if class_id is None and label_id not in self.void:
+            told = f', an instance of the label {label_id}' if is_single else ''
+            raise errors.InputError(
+                f'{self.path} holds the number {number}{told}, which Cityscapes does not have; correct the '
+                'file, or describe the data set and name it: --dataset'
+            )
+        if is_single and class_id not in things and label_id in things:
+            raise errors.InputError(
+                f'{self.path} holds the number {number}, an instance of the label {label_id}, which is no '
+                'thing: these look like train ids; take the original file of gtFine_trainvaltest.zip'
+            )
+        return labels.Segment(
+            number, label_id, 0, class_id in things and not is_single
+        )  # its area is not asked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,11 +183,11 @@ class SemanticIds:
     numbering: Numbering
     void: frozenset[int]
 
-    def read(self) -> np.ndarray:
-        """Returns panoptic ids with instance 0 everywhere, int32 [height, width].
+    def read(self) -> Label:
+        """Reads the PNG; all instances are 0.
 
         Raises:
-          errors.InputError: the PNG is damaged, or holds a number that is neither a class nor void.
+          errors.InputError: it is damaged, or holds a number that is neither a class nor void.
         """
         ids = _read_ids(self.path, ('L', 'P', 'I;16', 'I'))
         table = np.full(_ID_LIMIT, _UNKNOWN, np.int32)
@@ -166,7 +200,7 @@ class SemanticIds:
                 f'{self.path} holds the number {ids[panoptic == _UNKNOWN][0]}, which is no class of the data '
                 'set; correct the file or the --dataset'
             )
-        return panoptic
+        return Label(panoptic)
 
 
 def _read_ids(path: str, modes: tuple[str, ...]) -> np.ndarray:
@@ -181,16 +215,20 @@ class ImageFile:
     """Names one image and its annotation.
 
     Attributes:
-      image_id: file name without folder and ending.
+      image_id: name of the file below the folder of its split, without ending.
       path: of the image file.
-      format: 'png' or 'jpeg', by the ending.
+      format: 'png' or 'jpeg', as which records hold it.
       label: where its annotation is, or None.
+      official_id: what the annotation file calls it by, where that is not the name.
+      size: (height, width) that the annotation file tells, or None.
     """
 
     image_id: str
     path: str
     format: str
     label: PanopticPng | InstanceIds | SemanticIds | None = None
+    official_id: str | int | None = None
+    size: images.Size | None = None
 
 
 def official_numbering(spec: datasets.DatasetSpec, treat_crowd_as_ignore: bool = False) -> Numbering:
@@ -205,11 +243,23 @@ def load(entry: ImageFile) -> records.Record:
     Raises:
       errors.InputError: a file is missing or damaged, or image and annotation disagree.
     """
-    encoded, height, width = images.upright_rgb(files.read(entry.path), entry.format, entry.path)
-    panoptic = entry.label.read() if entry.label else None
-    if entry.label and panoptic is not None and panoptic.shape != (height, width):
+    label = entry.label.read() if entry.label else None
+    annotated = label.panoptic.shape if label else entry.size
+    encoded, height, width = images.upright_rgb(
+        files.read(entry.path), entry.format, entry.path, annotated and (annotated[0], annotated[1])
+    )
+    if entry.label and annotated and annotated != (height, width):
         raise errors.InputError(
-            f'{entry.label.path} is {panoptic.shape[0]} x {panoptic.shape[1]} (height x width), but its '
-            f'image {entry.path} is {height} x {width}; both must come from the same release'
+            f'{entry.label.path} is {annotated[0]} x {annotated[1]} (height x width), but its image '
+            f'{entry.path} is {height} x {width}; annotate the image at its own size'
         )
-    return records.Record(entry.image_id, encoded, entry.format, height, width, panoptic)
+    return records.Record(
+        entry.image_id,
+        encoded,
+        entry.format,
+        height,
+        width,
+        label.panoptic if label else None,
+        entry.official_id,
+        label.missing if label else (),
+    )

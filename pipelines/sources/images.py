@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes image files fit for records: upright, RGB, whole; others stay byte for byte what they were."""
 
-import contextlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageOps
 from zlib_ng import zlib_ng
 
-from panpipe.model import errors
+from panpipe.model import errors, image_files
 
 Chunk = tuple[bytes, memoryview]  # of a PNG: kind, content
+Size = tuple[int, int]  # height, width
 
 _ORIENTATION = 0x0112
 _UPRIGHT = (0, 1)
+_COLORED = ('RGB', 'RGBA', 'P')
 # A multi-picture JPEG starts with an ordinary one.
 _KNOWN_AS = {'JPEG': 'jpeg', 'MPO': 'jpeg', 'PNG': 'png'}
 _JPEG_QUALITY = 95
@@ -26,35 +27,78 @@ _PNG_TEXTS = (b'tEXt', b'zTXt', b'iTXt')
 _PNG_TEXT_NAMES = (b'Raw profile type ', b'XML:com.adobe.xmp')
 
 
-def upright_rgb(encoded: bytes, image_format: str, where: str) -> tuple[bytes, int, int]:
+def upright_rgb(
+    encoded: bytes, image_format: str, where: str, annotated: Size | None = None
+) -> tuple[bytes, int, int]:
     """Returns an image file's bytes with its height and width.
 
-    The label map of a photo refers to the upright picture, so a file that says by EXIF that it is to be
-    turned is encoded anew. So is one that is not RGB, or not of the format that its name declares.
+    A file that says by EXIF that it is to be turned is encoded anew, because the annotation of a photo mostly
+    refers to the upright picture. Where only the picture as it is stored has the size of the annotation, that
+    is taken. A file that is not RGB, or not of the format that its name declares, is encoded anew, too.
 
     Args:
       encoded: bytes of the file.
       image_format: 'png' or 'jpeg', which the returned bytes have.
       where: the file's path, for errors.
+      annotated: (height, width) of the annotation, if it is known.
 
     Raises:
-      errors.InputError: the file is no image, is damaged, or has more than 8 bits a channel.
+      errors.InputError: the file is no image, is damaged, has more than 8 bits a channel, or is turned by
+        EXIF and fits the annotation neither way.
     """
     image, chunks = _open(encoded, where, with_pixels=False)
     # Pillow cuts 16 bits a channel down to 8, and calls what is left RGB.
     if chunks and chunks[0][1][_DEPTH] > 8:
         raise errors.InputError(f'{where} has {chunks[0][1][_DEPTH]} bits a channel; convert it to 8')
-    if image.mode[0] in 'IF':
-        raise errors.InputError(f'{where} has {image.mode} pixels; convert it to 8 bits a channel')
+    if image.mode[0] in 'IF' or _is_cut_down(image):
+        raise errors.InputError(f'{where} has more than 8 bits a channel; convert it to 8')
     is_declared = _KNOWN_AS.get(image.format or '') == image_format
-    if is_declared and image.mode == 'RGB' and _is_upright(image, chunks):
+    is_upright = _is_upright(image, chunks)
+    if is_declared and image.mode == 'RGB' and is_upright:
         return encoded, image.height, image.width
-    with _told(where):
-        turned = ImageOps.exif_transpose(image).convert('RGB')
+    with image_files.told(where):
+        turned = image if is_upright else _oriented(image, annotated, where)
+        turned = turned.convert('RGB')
     buffer = io.BytesIO()
     options = {'quality': _JPEG_QUALITY} if image_format == 'jpeg' else {}
     turned.save(buffer, image_format, **options)
     return buffer.getvalue(), turned.height, turned.width
+
+
+def _is_cut_down(image: Image.Image) -> bool:
+    """Tells whether Pillow decodes 16 bits a channel of a TIFF to 8."""
+    return image.format == 'TIFF' and any(';16' in str(tile) for tile in getattr(image, 'tile', ()))
+
+
+def _oriented(image: Image.Image, annotated: Size | None, where: str) -> Image.Image:
+    """Turns a picture as EXIF says, unless only the picture as stored has the size of the annotation."""
+    turned = ImageOps.exif_transpose(image)
+    stored, upright = (image.height, image.width), (turned.height, turned.width)
+    if annotated in (None, upright):
+        return turned
+    if annotated != stored:
+        raise errors.InputError(
+            f'{where} is {_sides(stored)} (height x width), and EXIF turns it to {_sides(upright)}, but its '
+            f'annotation is {_sides(annotated or stored)}; annotate the picture at its own size'
+        )
+    plain = image.copy()
+    plain.getexif().clear()
+    plain.info = {}
+    return plain
+
+
+def _sides(size: Size) -> str:
+    return f'{size[0]} x {size[1]}'
+
+
+def upright_size(path: str, annotated: Size | None = None) -> Size:
+    """Returns the (height, width) that `upright_rgb` would give an image file; pixels are not decoded.
+
+    Raises:
+      errors.InputError: the file is no image.
+    """
+    head = image_files.header(path)
+    return head.size[::-1] if head.is_turned and annotated != head.size else head.size
 
 
 def pixels(encoded: bytes, modes: tuple[str, ...], where: str) -> np.ndarray:
@@ -71,10 +115,27 @@ def pixels(encoded: bytes, modes: tuple[str, ...], where: str) -> np.ndarray:
     return np.asarray(image)
 
 
+def colors(encoded: bytes, where: str) -> np.ndarray:
+    """Decodes a panoptic PNG, in RGB, with a palette, or with opacity, to uint8 [height, width, 3].
+
+    Raises:
+      errors.InputError: the file is no PNG, is damaged, grey, or has 16 bits a channel.
+    """
+    image, chunks = _open(encoded, where, with_pixels=True)
+    if image.format != 'PNG':
+        raise errors.InputError(f'{where} is a {image.format} file, which loses ids; fetch the original PNG')
+    if image.mode not in _COLORED or chunks[0][1][_DEPTH] > 8:
+        raise errors.InputError(
+            f'{where} is a label image of mode {image.mode}, {chunks[0][1][_DEPTH]} bits a channel; a '
+            'panoptic PNG holds segment ids in red, green and blue of 8 bits: fetch the original file again'
+        )
+    return np.asarray(image if image.mode == 'RGB' else image.convert('RGB'))
+
+
 def _open(encoded: bytes, where: str, *, with_pixels: bool) -> tuple[Image.Image, Sequence[Chunk]]:
     """Opens an image file that is whole, without the pixels of a PNG unless told: they take 40 ms a photo."""
-    with _told(where):
-        image = Image.open(io.BytesIO(encoded))
+    image = image_files.opened(encoded, where)
+    with image_files.told(where):
         chunks = _png_chunks(encoded) if image.format == 'PNG' else ()
         # A JPEG has no checksums: nothing but decoding finds damage.
         if with_pixels or image.format != 'PNG':
@@ -112,14 +173,3 @@ def _png_chunks(encoded: bytes) -> Sequence[Chunk]:
         chunks.append((view[position + 4 : position + 8].tobytes(), view[position + 8 : end]))
         position = end + 4
     return chunks
-
-
-@contextlib.contextmanager
-def _told(where: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = str(error) if 'cannot identify' not in str(error) else 'not an image'
-        raise errors.InputError(
-            f'{where} cannot be decoded ({reason}); the file is damaged or cut short, fetch it again'
-        ) from error

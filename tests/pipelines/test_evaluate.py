@@ -367,9 +367,9 @@ def _shrink(folder):
     ('spoil', 'more', 'words'),
     [
         (_drop, {}, 'has no prediction of the image 000000500002; predict all'),
-        (_repeat, {}, 'lists the image TWIN twice'),
+        (_repeat, {}, 'lists the image 500001 twice'),
         (_rename_category, {}, 'category 12, which coco_panoptic lacks'),
-        (_rename_id, {}, 'is not a panoptic JSON'),
+        (_rename_id, {}, 'id of the segment {"id": "red", '),
         (_cut, {}, 'cannot be decoded'),
         (_shrink, {}, 'is (63, 128) (height, width), the ground truth (64, 128)'),
         (lambda folder: (folder / 'panoptic.json').unlink(), {}, 'it is missing'),

@@ -189,7 +189,7 @@ def test_a_damaged_record_is_named(models, tmp_path, capsys):
         ({'--saved_model': 'nowhere'}, 'nowhere holds no saved_model.pb'),
         ({'--format': 'cityscapes'}, 'trained on coco_panoptic; give --format coco'),
         ({'--input': 'nowhere/*.tfrecord'}, 'matches no file'),
-        ({'--input': 'EMPTY'}, 'holds no .png or .jpg file'),
+        ({'--input': 'EMPTY'}, 'holds no image file'),
         ({'--input': 'EMPTY', '--split': 'val'}, 'EMPTY'),
         ({'--input': 'PHOTOS'}, 'matches image files, such as'),
         ({'--input': 'DAMAGED'}, 'is cut short or no TFRecord file'),

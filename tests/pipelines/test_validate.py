@@ -12,8 +12,9 @@ from PIL import Image
 import synthetic
 from panpipe.model import datasets
 from panpipe.pipelines import sources, validate
-from panpipe.pipelines.faults import panoptic_json, pngs
+from panpipe.pipelines.faults import fault, pngs
 from panpipe.pipelines.formats import png, segments
+from panpipe.pipelines.sources import images
 
 SPECS = {name: datasets.SPECS[f'{name}_panoptic'] for name in ('cityscapes', 'coco')}
 
@@ -223,7 +224,11 @@ BROKEN = {
     'no image id': (ANY, _on_first(lambda entry: entry.pop('image_id')), 'annotations[0]: has no image_id'),
     'no file name': (ANY, _on_first(lambda entry: entry.pop('file_name')), 'has no file_name'),
     'no segments': (ANY, _on_first(lambda entry: entry.pop('segments_info')), 'no list of segments_info'),
-    'no area': (ANY, _on_segment(lambda segment: segment.pop('area')), 'has no area that is an integer'),
+    'text area': (
+        ANY,
+        _on_segment(lambda segment: segment.update(area='7')),
+        'has no area that is an integer',
+    ),
     'text id': (ANY, _on_segment(lambda segment: segment.update(id='7')), 'has no id that is an integer'),
     'missing image': (ANY, lambda f: _edit(f, lambda c: c['annotations'].pop(0)), 'has no prediction of'),
     'twice': (
@@ -394,7 +399,7 @@ def test_ten_faults_are_told_and_all_counted(folders, capsys):
 
 
 def test_a_fault_is_one_line():
-    assert str(panoptic_json.Fault('here', 'is wrong', 'mend it')) == 'here: is wrong; mend it'
+    assert str(fault.Fault('here', 'is wrong', 'mend it')) == 'here: is wrong; mend it'
 
 
 def test_turned_photos_are_compared_upright(tmp_path):
@@ -402,7 +407,23 @@ def test_turned_photos_are_compared_upright(tmp_path):
     exif = image.getexif()
     exif[0x0112] = 6
     image.save(tmp_path / 'a.jpg', exif=exif)
-    assert validate._size(str(tmp_path / 'a.jpg')) == (20, 10)
+    assert images.upright_size(str(tmp_path / 'a.jpg')) == (20, 10)
+    assert images.upright_size(str(tmp_path / 'a.jpg'), (10, 20)) == (10, 20)
+
+
+@pytest.mark.parametrize('name', SPECS)
+def test_predictions_need_not_tell_areas(folders, name):
+    raw, folder = folders[name]
+    _on_segment(lambda segment: segment.pop('area'))(folder)
+    assert _run(name, folder, '--ground_truth', raw) == 0
+
+
+def test_any_number_may_be_an_id_where_no_annotation_tells(folders):
+    raw, folder = folders['coco']
+    for name in ('panoptic.json', 'instances.json'):
+        (folder / name).write_text((folder / name).read_text().replace('"image_id": ', '"image_id": 7'))
+    assert _run('coco', folder) == 0
+    assert _run('coco', folder, '--ground_truth', raw) == 2
 
 
 @pytest.mark.parametrize(

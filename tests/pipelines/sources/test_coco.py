@@ -35,7 +35,7 @@ def _write(root, annotations=None, colors=COLORS, names=('000000000009',), folde
         _save(root / f'annotations/panoptic_{folder}/{name}.png', rgb)
     if annotations is None:
         annotations = [
-            {'image_id': 9, 'file_name': f'{name}.png', 'segments_info': SEGMENTS} for name in names
+            {'image_id': int(name), 'file_name': f'{name}.png', 'segments_info': SEGMENTS} for name in names
         ]
     content = json.dumps({'annotations': annotations})
     (root / f'annotations/panoptic_{folder}.json').write_text(content)
@@ -108,15 +108,15 @@ def test_annotations_of_other_images_are_left_alone(tmp_path):
 @pytest.mark.parametrize(
     ('annotations', 'message'),
     [
-        (_with(area=3), 'segment 9 has 2 pixels, but the JSON file says 3'),
+        (_with(area=3), 'segment 9: area 3, 2 pixels'),
         (_with(id=10), 'its pixels name segment 9, which the JSON file does not list'),
         (_with(id=300), 'segment 300 is listed twice'),
         (_with(id=0), 'segment 0 has an id outside 1 .. 16777215'),
         (_with(iscrowd=1), 'segment 9 is a crowd of category 187, which is stuff'),
         (_with(category_id=12), 'segment 9 is of category 12, which the data set does not have'),
-        (_with() + _with(), 'annotates the image 000000000009 twice'),
+        (_with() + _with(), 'lists the image 9 twice'),
         ([], 'has no annotation of the image .*000000000009.jpg'),
-        (_with(id='9'), r'000000000009: id of the segment {"id": "9", .*} must be a whole number; correct'),
+        (_with(id='9'), r'image 9: id of the segment {"id": "9", .*} must be a whole number; correct'),
         (_with(id=[9]), 'id of the segment .* must be a whole number'),
         (_with(id=9.5), 'id of the segment .* must be a whole number'),
         (_with(id=True), 'id of the segment .* must be a whole number'),
@@ -124,9 +124,9 @@ def test_annotations_of_other_images_are_left_alone(tmp_path):
         (_with(category_id=[187]), 'category_id of the segment .* must be a whole number'),
         (_with(iscrowd='0'), 'iscrowd of the segment .* must be 0 or 1'),
         (_with(iscrowd=2), 'iscrowd of the segment .* must be 0 or 1'),
-        (_with(area='2'), 'area of the segment .* must be a number of pixels'),
+        (_with(area='2'), 'area of the segment .* must be a number from 0 on'),
         ([{**_with()[0], 'segments_info': [{'id': 9, 'category_id': 187}]}], 'has no area; add it'),
-        ([{'image_id': 9}], 'is not a panoptic JSON file'),
+        ([{'image_id': 9}], 'the annotation {"image_id": 9} has no file_name; add it'),
         ({'000000000009.png': SEGMENTS}, 'is not a panoptic JSON file'),
     ],
 )
@@ -192,7 +192,7 @@ def _twins(root):
 
 def _grey_label(root):
     Image.new('L', (4, 2)).save(root / 'annotations/panoptic_train2017/000000000009.png')
-    return 'is a label image of mode L, not RGB'
+    return 'is a label image of mode L, 8 bits a channel; a panoptic PNG holds'
 
 
 def _another_size(root):

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Panoptic JSON files of the COCO form, of ground truth and of predictions: checked, and typed.
+
+Source: https://cocodataset.org/#format-data, section 4 (panoptic segmentation).
+"""
+
+import collections
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from panpipe.model import errors, labels
+from panpipe.pipelines.sources import fields, names
+
+_FORM = 'a panoptic JSON file of the COCO form'
+_COLORS = 256**3
+ImageId = str | int
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """Holds an entry of `images`: the file of an image, and its (height, width) if that is told."""
+
+    file_name: str
+    size: tuple[int, int] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Category:
+    """Holds an entry of `categories`; name and is_thing are None where the file does not tell."""
+
+    id: int
+    name: str | None
+    is_thing: bool | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Annotation:
+    """Holds an entry of `annotations`.
+
+    Attributes:
+      image_id: joins it with the image; the name of the PNG where the file does not tell.
+      file_name: of its PNG.
+      segments: in the order of the file; area -1 where the file does not tell.
+    """
+
+    image_id: ImageId
+    file_name: str
+    segments: tuple[labels.Segment, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Document:
+    """Holds a file.
+
+    Attributes:
+      path: of the file.
+      annotations: one an image.
+      images: by id; empty where the file lists none.
+      categories: by id; empty where the file lists none.
+    """
+
+    path: str
+    annotations: tuple[Annotation, ...]
+    images: Mapping[ImageId, Picture]
+    categories: Mapping[int, Category]
+
+    def image_name(self, annotation: Annotation) -> str:
+        """Returns the file name of an annotation's image: that of `images`, else that of the PNG."""
+        picture = self.images.get(annotation.image_id)
+        return picture.file_name if picture else annotation.file_name
+
+
+def read(path: str, *, has_areas: bool = True) -> Document:
+    """Reads a file.
+
+    Args:
+      path: of the JSON file.
+      has_areas: segments state their areas, as ground truth must and predictions need not.
+
+    Raises:
+      errors.InputError: the file is no such JSON, names an image, a segment or a category twice, or has a
+        value of a wrong type.
+    """
+    content = fields.read(path, _FORM, ('annotations',))
+    found = tuple(_annotation(one, has_areas) for one in content.objects('annotations', 'annotation'))
+    _refuse_twins([annotation.image_id for annotation in found], path)
+    images = dict(map(_picture, _listed(content, 'images', 'image')))
+    categories = list(map(_category, _listed(content, 'categories', 'category')))
+    for number, count in collections.Counter(category.id for category in categories).items():
+        if count > 1:
+            raise errors.InputError(f'{path} lists the category {number} twice; keep one')
+    return Document(path, found, images, {category.id: category for category in categories})
+
+
+def read_images(path: str) -> dict[ImageId, Picture]:
+    """Reads the entries of `images` by id: of a panoptic file, or of one that describes images alone.
+
+    Without such a list the names of PNGs stand for those of images.
+
+    Raises:
+      errors.InputError: as `read`.
+    """
+    content = fields.read(path, 'a JSON file of the COCO form', ())
+    images = dict(map(_picture, _listed(content, 'images', 'image')))
+    if images or content.told.get('annotations') is None:
+        return images
+    told = content.objects('annotations', 'annotation')
+    return {
+        one.identity('image_id'): Picture(one.text('file_name')) for one in told if 'file_name' in one.told
+    }
+
+
+def _listed(content: fields.Fields, name: str, noun: str) -> Sequence[fields.Fields]:
+    return list(content.objects(name, noun)) if content.told.get(name) is not None else []
+
+
+def _refuse_twins(ids: Sequence[ImageId], path: str) -> None:
+    for number, count in collections.Counter(ids).items():
+        if count > 1:
+            raise errors.InputError(f'{path} lists the image {number} twice; keep one annotation of it')
+
+
+def _picture(told: fields.Fields) -> tuple[ImageId, Picture]:
+    size = None
+    if told.told.get('height') is not None and told.told.get('width') is not None:
+        size = told.whole('height'), told.whole('width')
+    return told.identity('id'), Picture(told.text('file_name'), size)
+
+
+def _category(told: fields.Fields) -> Category:
+    has_name = told.told.get('name') is not None
+    return Category(told.whole('id'), told.text('name') if has_name else None, told.flag('isthing'))
+
+
+def _annotation(told: fields.Fields, has_areas: bool) -> Annotation:
+    file_name = told.text('file_name')
+    image_id = told.identity('image_id') if 'image_id' in told.told else names.last(file_name)
+    where = f'{told.where}, image {image_id}'
+    inner = dataclasses.replace(told, where=where)
+    segments = tuple(_segment(one, has_areas) for one in inner.objects('segments_info', 'segment'))
+    seen = set[int]()
+    for segment in segments:
+        if segment.id in seen:
+            raise errors.InputError(f'{where}: segment {segment.id} is listed twice; correct the file')
+        if not 0 < segment.id < _COLORS:
+            raise errors.InputError(
+                f'{where}: segment {segment.id} has an id outside 1 .. {_COLORS - 1}; correct the file'
+            )
+        seen.add(segment.id)
+    return Annotation(image_id, file_name, segments)
+
+
+def _segment(told: fields.Fields, has_areas: bool) -> labels.Segment:
+    area: Any = told.number('area') if has_areas or 'area' in told.told else -1
+    return labels.Segment(told.whole('id'), told.whole('category_id'), area, bool(told.flag('iscrowd')))
