@@ -134,8 +134,8 @@ def _stuff(content):
 def test_the_ground_truth_as_prediction_has_ap_100(yard, capsys, spoil, told):
     spoil(yard)
     found = _judge(yard)
-    assert [found[key] for key in ('ap', 'ap50', 'ap_small')] == pytest.approx([100, 100, 100])
-    assert set(found['per_class']) == {'cart', 'crate'}
+    assert [found.ap, found.ap50, found.ap_small] == pytest.approx([100, 100, 100])
+    assert set(found.per_class) == {'cart', 'crate'}
     shown = capsys.readouterr().err
     assert (told in shown) if told else (shown == '')
 
@@ -189,19 +189,19 @@ def test_images_that_the_instance_file_lacks_are_not_judged(yard, capsys):
         content['annotations'] = [one for one in content['annotations'] if one['image_id'] == 1]
 
     yard.edit(drop, yard.instances)
-    assert _judge(yard)['ap'] == pytest.approx(100)
+    assert _judge(yard).ap == pytest.approx(100)
     assert '1 judged images that it does not list' in capsys.readouterr().err
 
 
 def test_areas_that_are_told_decide_what_is_small(yard):
     _each(lambda one: one.update(area=100 * 100))(yard)
     found = _judge(yard)
-    assert found['ap_large'] == pytest.approx(100)
-    assert 'ap_small' not in found
+    assert found.ap_large == pytest.approx(100)
+    assert found.ap_small is None
 
 
 def test_no_detection_scores_0(yard):
-    assert _judge(yard, [])['ap'] == 0
+    assert _judge(yard, []).ap == 0
 
 
 @pytest.mark.parametrize(
