@@ -11,7 +11,7 @@ STAMP := .installed$(addprefix -,$(notdir $(PYTHON)))
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock op compiler demo test test-slow gpu-check lint bench compile clean
+.PHONY: help install lock op compiler demo test test-slow gpu-check test-containers lint bench compile clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,7 +53,7 @@ demo: op install ## The whole way on toy data: raw images to official scores and
 	$(BIN)/panpipe workflow run --output $(DEMO)
 
 test: op install lint ## Lint, types, unit and end-to-end tests
-	$(BIN)/pytest -m 'not slow' --numprocesses auto
+	$(BIN)/pytest -m 'not slow and not containers' --numprocesses auto
 
 test-slow: op install ## The tests that train for minutes
 	$(BIN)/pytest -m slow
@@ -61,6 +61,9 @@ test-slow: op install ## The tests that train for minutes
 gpu-check: ## Compare and time the CUDA kernels without TensorFlow (skipped without nvcc)
 	@mkdir -p .namespace && ln -sfn .. .namespace/panpipe
 	@PYTHONPATH=.namespace $(or $(PYTHON),python3) tests/gpu_check.py $(ARGS)
+
+test-containers: .venv/.installed ## Build the image with podman and run the pipeline in it, as root; says what is missing
+	$(BIN)/pytest -m containers -rs tests/containers
 
 lint: .venv/.installed ## Style and types
 	$(BIN)/ruff check .
