@@ -55,6 +55,7 @@ def _parameters(values: Mapping[str, Any]) -> str:
     mode, min_pq = values.get('mode', MODES[0]), values.get('min_pq', 0.0)
     if mode not in MODES:
         raise errors.InputError(f'mode is {mode!r}; it is one of {", ".join(MODES)}')
+    experiment.devices(values.get('strategy', 'auto'))
     if not 0 <= min_pq <= 100:
         raise errors.InputError(f'min_pq is {min_pq:g}; PQ is in per cent, 0 to 100')
     spec = datasets.find(values.get('dataset', 'cityscapes_panoptic'))

@@ -4,12 +4,17 @@
 import importlib.resources
 import os
 import pathlib
-from collections.abc import Sequence
+import types
+from collections.abc import Mapping, Sequence
 
 from panpipe.model import config, datasets, errors
 from panpipe.model.storage import addresses, files
 
 _RUN = 'run'
+# Options of `panpipe train` by strategy: what a network is trained on.
+STRATEGIES: Mapping[str, tuple[str, ...]] = types.MappingProxyType(
+    {'auto': (), 'cpu': ('--devices', 'cpu'), 'gpu': ('--devices', 'gpu'), 'tpu': ('--tpu', 'local')}
+)
 
 
 def source(name: str) -> str:
@@ -76,6 +81,17 @@ def read(text: str, overrides: Sequence[str], name: str) -> config.Experiment:
     experiment = config.loads(text, name, [f'experiment_name={_RUN}', *overrides])
     config.check(experiment)
     return experiment
+
+
+def devices(strategy: str) -> tuple[str, ...]:
+    """Returns the options of `panpipe train` for a strategy.
+
+    Raises:
+      errors.InputError: there is no such strategy.
+    """
+    if strategy not in STRATEGIES:
+        raise errors.InputError(f'strategy is {strategy!r}; it is one of {", ".join(STRATEGIES)}')
+    return STRATEGIES[strategy]
 
 
 def complete(text: str, overrides: Sequence[str]) -> str:

@@ -29,6 +29,7 @@ def define(place: Callable[[Any], None], has_summary: bool = True) -> Any:
         dataset: str = 'cityscapes_panoptic',
         overrides: list[str] = [],  # noqa: B006 (kfp reads the default)
         mode: str = 'train',
+        strategy: str = 'auto',
         raw_data: str = '',
         work: str = '',
         min_pq: float = 0.0,
@@ -54,6 +55,7 @@ def define(place: Callable[[Any], None], has_summary: bool = True) -> Any:
                 config=config,
                 overrides=overrides,
                 mode=mode,
+                strategy=strategy,
                 work=work,
                 records=records,
                 **splits,

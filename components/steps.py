@@ -104,6 +104,7 @@ def train(  # type: ignore[no-untyped-def]
     config: str,
     overrides: list[str],
     mode: str,
+    strategy: str,
     train_split: str,
     val_split: str,
     work: str,
@@ -119,7 +120,9 @@ def train(  # type: ignore[no-untyped-def]
         text = step.perform('train', experiment.complete, config, [*patterns, *overrides])
         place = places.claim(model, work, 'model', config=text, mode=mode)
         path = experiment.save(text, place.folder)
-        step.fill(place, 'train', '--config', path, '--model_dir', place.folder, '--mode', mode)
+        devices = step.perform('train', experiment.devices, strategy)
+        settings = ['--config', path, '--model_dir', place.folder, '--mode', mode]
+        step.fill(place, 'train', *settings, *devices)
 
 
 @_step

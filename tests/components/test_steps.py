@@ -26,6 +26,7 @@ VALUES = {
     'config': experiment.source('toy/cityscapes_mobilenet_v3_small'),
     'overrides': ['trainer_options.solver_options.base_learning_rate=1e-3'],
     'mode': 'train',
+    'strategy': 'tpu',
 }
 
 
@@ -123,8 +124,9 @@ def test_the_whole_way_by_address(tmp_path, monkeypatch):
     records = seen['convert'][seen['convert'].index('--output') + 1]
     assert records.startswith(f'{work}/records-')
     assert seen['convert'][seen['convert'].index('--input') + 1] == '/data'
-    train = ('cityscapes_panoptic', config, [], 'train', 'train', 'val', work)
+    train = ('cityscapes_panoptic', config, [], 'train', 'gpu', 'train', 'val', work)
     steps.train.python_func(*train, made['records'], made['model'])
+    assert seen['train'][-2:] == ('--devices', 'gpu')
     model = seen['train'][seen['train'].index('--model_dir') + 1]
     assert model.startswith(f'{work}/model-')
     text = pathlib.Path(model, 'experiment.textproto').read_text()
