@@ -14,6 +14,7 @@ It is specified to the last bit, so that the compiled op, which computes the few
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 LARGEST = 2.0**100
@@ -57,10 +58,12 @@ def classify(logits: tf.Tensor, is_alive: tf.Tensor, height: int, width: int) ->
     def look(values: tf.Tensor, _: tf.Tensor) -> Pixels:
         alive = tf.where(is_alive, values, -float('inf'))
         top = tf.reduce_max(alive, -1)
+        terms = exponential(alive - top[..., None])
         return Pixels(
             tf.argmax(values, -1, tf.int32),
             tf.argmax(alive, -1, tf.int32),
-            1.0 / add_up(exponential(alive - top[..., None])),
+            # The largest term is 1. Written out, TensorFlow's graphs would make an inexact reciprocal of it.
+            tf.reduce_max(terms, -1) / add_up(terms),
             top == tf.reduce_max(values, -1),
         )
 
@@ -187,7 +190,7 @@ def _in_bands(
 
 def _between(place: tf.Tensor, size: int, count: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Returns the two of `count` samples beside each place of an axis, and the way from the first on."""
-    scale = tf.constant((count - 1) / tf.constant(max(size - 1, 1), tf.float32))
+    scale = np.float32(count - 1) / np.float32(max(size - 1, 1))
     position = tf.cast(place, tf.float32) * scale
     below = tf.floor(position)
     upper = tf.minimum(tf.cast(tf.math.ceil(position), tf.int32), count - 1)
