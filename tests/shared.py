@@ -25,6 +25,11 @@ def golden(name: str) -> pathlib.Path:
     return _folder('goldens', name)
 
 
+def case(name: str) -> pathlib.Path:
+    """Finds a small data set with which somebody's work went wrong, for example 'bom'."""
+    return _folder('cases', name)
+
+
 def sample(name: str) -> pathlib.Path:
     """Finds a folder of real images with official annotations: 'coco' or 'cityscapes_like'."""
     return _folder('samples', name)

@@ -153,3 +153,8 @@ def ids_of_box(top, left):
     mask = np.zeros((HEIGHT, WIDTH), bool)
     mask[top : top + 9, left : left + 11] = True
     return mask
+
+
+def pixels(path):
+    """Reads an image as it is stored, to be changed."""
+    return np.array(Image.open(path))

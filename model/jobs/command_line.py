@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 
 from panpipe.model import errors
+from panpipe.model.jobs import environment
 
 
 def parser(job: str, description: str, examples: Sequence[str]) -> argparse.ArgumentParser:
@@ -47,8 +48,9 @@ def add_raw_data(parser: argparse.ArgumentParser) -> None:
 def run(job: str, body: Callable[[], None]) -> int:
     """Runs the body of a job and returns its exit status: 0 done, 1 failed, 2 for a user's mistake.
 
-    A mistake (`InputError`) or a foreseen failure (`JobError`) becomes one line on standard error. Anything
-    else is a fault of the program: it passes through, and Python exits with 1 and a traceback.
+    A mistake (`InputError`), a foreseen failure (`JobError`) or one of the machine (a full disk, say) becomes
+    one line on standard error; the last counts as a mistake. Anything else is a fault of the program: it
+    passes through, and Python exits with 1 and a traceback.
     """
     silence_tensorflow()
     try:
@@ -56,6 +58,12 @@ def run(job: str, body: Callable[[], None]) -> int:
     except (errors.InputError, errors.JobError) as error:
         print(f'panpipe {job}: error: {" ".join(str(error).split())}', file=sys.stderr)
         return 2 if isinstance(error, errors.InputError) else 1
+    except Exception as error:
+        reason = environment.told(error)
+        if reason is None:
+            raise
+        print(f'panpipe {job}: error: {" ".join(reason.split())}', file=sys.stderr)
+        return 2
     return 0
 
 

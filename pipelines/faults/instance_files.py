@@ -13,6 +13,7 @@ from pycocotools import mask as coco_mask
 
 from panpipe.model import datasets
 from panpipe.pipelines.faults import fault, pngs
+from panpipe.pipelines.sources import run_lengths
 
 DOCUMENT = 'instances.json'
 FOLDER = 'instance'
@@ -69,7 +70,7 @@ def document(
     try:
         with open(os.path.join(folder, DOCUMENT)) as file:
             content = json.load(file)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return [fault.Fault(DOCUMENT, f'cannot be read ({error})', _PREDICT)]
     if not isinstance(content, list):
         return [fault.Fault(DOCUMENT, 'is not a list of detections', _RESULTS)]
@@ -91,7 +92,7 @@ def _entry(
         cure = f'write image_id, category_id, segmentation and score; {_RESULTS}'
         yield fault.Fault(where, 'lacks a field', cure)
         return
-    if entry['image_id'] not in images:
+    if not isinstance(entry['image_id'], str | int) or entry['image_id'] not in images:
         yield fault.Fault(
             where, f'is of the image {entry["image_id"]!r}, which panoptic.json lacks', 'use its ids'
         )
@@ -104,11 +105,11 @@ def _entry(
 def _masks(encoded: Sequence[tuple[str, Any]], expected: pngs.Size | None) -> Iterator[fault.Fault]:
     taken: np.ndarray | None = None
     for where, segmentation in encoded:
-        try:
-            mask = coco_mask.decode(segmentation).astype(bool)
-        except (TypeError, ValueError, KeyError, IndexError) as error:
-            yield fault.Fault(where, f'has no run-length encoded mask ({error})', _RESULTS)
+        rle = run_lengths.detected(segmentation)
+        if rle is None:
+            yield fault.Fault(where, 'has no run-length encoded mask', _RESULTS)
             continue
+        mask = coco_mask.decode(rle).astype(bool)
         wrong = pngs.size(mask.shape, expected, where)
         yield from wrong
         taken, wrong = _join(taken, None if wrong else mask, where)
@@ -126,7 +127,7 @@ def _path(given: str, path: str, files: set[str], where: str) -> list[fault.Faul
 def _class(given: Any, spec: datasets.DatasetSpec, where: str) -> list[fault.Fault]:
     try:
         category = spec.from_official.get(int(given))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         category = None
     if category is None:
         return [fault.Fault(where, f'has the class {given!r}, which {spec.name} lacks', 'write official ids')]

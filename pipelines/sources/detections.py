@@ -38,10 +38,7 @@ def _detection(told: fields.Fields, images: Collection[str | int]) -> dict[str, 
     image_id = told.identity('image_id')
     if image_id not in images:
         raise told.wrong('image_id', 'that of an image of panoptic.json which is judged')
-    given = told.told.get('segmentation')
-    size = given.get('size') if isinstance(given, dict) else None
-    is_size = isinstance(size, list) and len(size) == 2 and all(type(s) is int and s > 0 for s in size)
-    mask = run_lengths.read(given, *size) if isinstance(size, list) and is_size else None
+    mask = run_lengths.detected(told.told.get('segmentation'))
     if mask is None:
         raise told.wrong('segmentation', 'a run-length coded mask')
     return {

@@ -36,6 +36,14 @@ def read(given: Any, height: int, width: int) -> masks.Rle | None:
     return None
 
 
+def detected(given: Any) -> masks.Rle | None:
+    """Reads the run-length coded mask of a detection, which tells its own size; None where it is none."""
+    size = given.get('size') if isinstance(given, dict) else None
+    if not isinstance(size, list) or len(size) != 2 or not all(type(s) is int and 0 < s < _FAR for s in size):
+        return None
+    return read(given, *size)
+
+
 def _is_polygon(given: Any) -> bool:
     return (
         isinstance(given, list)

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small sets spoilt at random: every reader ends well, or with an errors.InputError in one line.
+
+Each mutation is told by its number, so that a failure can be had again.
+"""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import yards
+
+import synthetic
+from panpipe.model import datasets, errors
+from panpipe.model.inputs import records
+from panpipe.pipelines import sources, validate
+from panpipe.pipelines.formats import coco as formats_coco
+from panpipe.pipelines.predictions import prediction_files
+from panpipe.pipelines.scoring import instance_ap, joined, own_score, panoptic_files, truths
+
+MUTATIONS = 2000
+_VALUES = (None, -1, 0, 1, 2.5, 10**30, float('nan'), '', 'x', '\ud800', 'a\0b', '../..', [], {}, [1], True)
+
+
+def _spots(content, found):
+    """Lists (container, key) of all values of a JSON content."""
+    for key, value in content.items() if isinstance(content, dict) else enumerate(content):
+        found.append((content, key))
+        if isinstance(value, dict | list):
+            _spots(value, found)
+    return found
+
+
+def _spoil_json(rng, path):
+    content = json.loads(path.read_bytes())
+    spots = _spots(content, [])
+    container, key = spots[rng.integers(len(spots))]
+    if rng.random() < 0.4:
+        del container[key]
+    elif rng.random() < 0.2 and isinstance(container, list):
+        container.append(container[key])
+    else:
+        container[key] = _VALUES[rng.integers(len(_VALUES))]
+    path.write_text(json.dumps(content))
+
+
+def _spoil_bytes(rng, path):
+    content = bytearray(path.read_bytes())
+    if rng.random() < 0.5:
+        content = content[: rng.integers(len(content))]
+    else:
+        for place in rng.integers(0, len(content), rng.integers(1, 9)):
+            content[place] = rng.integers(256)
+    path.write_bytes(bytes(content))
+
+
+def _rename(rng, path):
+    path.rename(path.with_name(['other', 'x' * 200, 'a b', 'é'][rng.integers(4)] + path.suffix))
+
+
+def _flip_labels(rng, path):
+    if path.suffix != '.png':
+        return _spoil_bytes(rng, path)
+    pixels = yards.pixels(path)
+    height, width = pixels.shape[:2]
+    top, left = rng.integers(height), rng.integers(width)
+    pixels[top : top + 5, left : left + 5] = rng.integers(0, 256)
+    yards.save(path, pixels)
+    return None
+
+
+def _spoil(rng, root):
+    """Spoils one to three files of a folder."""
+    for _ in range(rng.integers(1, 4)):
+        paths = sorted(path for path in root.rglob('*') if path.is_file())
+        path = paths[rng.integers(len(paths))]
+        ways = [_spoil_bytes, _rename, _flip_labels]
+        if path.suffix == '.json' and rng.random() < 0.9:
+            ways = [_spoil_json]
+        try:
+            ways[rng.integers(len(ways))](rng, path)
+        except (ValueError, OSError):  # it was spoilt before
+            path.unlink()
+
+
+def _read_all(root, spec):
+    """Does what convert and evaluate do of each image."""
+    for entry in sources.module(spec).list_images(root, 'val', spec):
+        records.parse(records.serialize(sources.module(spec).load(entry)))
+
+
+def _check_predictions(root, spec):
+    found = prediction_files.read(str(root / 'predictions'), spec)
+    for name in found.names:
+        found.panoptic(name)
+
+
+def _validate(root, spec):
+    validate.check(str(root / 'predictions'), spec, None)
+
+
+def _score(root, spec):
+    """Does what score does besides calling the evaluator of panoptic files, a program of its own."""
+    del spec
+    truth = truths.coco(root, 'val')
+    prediction = panoptic_files.open_predictions(root / 'predictions', truth)
+    pairs = joined.pairs(truth, prediction, formats_coco, set())
+    own_score.count(truth, prediction, pairs)
+    scratch = root / 'scratch'
+    scratch.mkdir()
+    truth.export([one for one, _ in pairs], scratch / 'truth', numbered=True)
+    instance_ap.coco(root / 'predictions', root, 'val', truth, pairs)
+
+
+_WAYS = (_read_all, _check_predictions, _validate, _score)
+
+
+@pytest.fixture(scope='module')
+def sound(tmp_path_factory):
+    """Makes a yard with instances, and its ground truth as a prediction."""
+    root = tmp_path_factory.mktemp('sound') / 'yard'
+    yard = yards.Yard(root).add_instances()
+    spec = datasets.find(str(yard.dataset))
+    module = sources.module(spec)
+    found = {entry.image_id: module.load(entry) for entry in module.list_images(root, 'val', spec)}
+    synthetic.write_predictions(
+        root / 'predictions',
+        {name: record.panoptic for name, record in found.items()},
+        spec,
+        ids={name: record.official_id for name, record in found.items()},
+    )
+    return root
+
+
+def _run(sound, root, number):
+    shutil.rmtree(root, ignore_errors=True)
+    shutil.copytree(sound, root)
+    spec = datasets.find(str(root / 'yard.json'))
+    _spoil(np.random.default_rng(number), root)
+    refusals = 0
+    for way in (lambda *_: datasets.find(str(root / 'yard.json')), *_WAYS):
+        try:
+            way(root, spec)
+        except errors.InputError:
+            refusals += 1
+    return refusals
+
+
+def test_sound_data_pass(sound, tmp_path):
+    spec = datasets.find(str(sound / 'yard.json'))
+    root = tmp_path / 'yard'
+    shutil.copytree(sound, root)
+    for way in _WAYS:
+        way(root, spec)
+
+
+def test_a_few_mutations_end_well(sound, tmp_path):
+    assert sum(_run(sound, tmp_path / 'yard', number) > 0 for number in range(40)) > 10
+
+
+@pytest.mark.slow
+def test_mutations_end_well(sound, tmp_path):
+    refused = sum(_run(sound, tmp_path / 'yard', number) > 0 for number in range(MUTATIONS))
+    assert MUTATIONS / 4 < refused < MUTATIONS
