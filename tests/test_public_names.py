@@ -27,7 +27,7 @@ PUBLIC = [
     (pipeline.training_samples, 'experiment batch_size seed start'),
     (quality.PanopticQuality.from_maps, _MAPS),
     (quality.ConfusionMatrix.from_maps, _MAPS),
-    (total.loss, 'heads targets loss_options labels'),
+    (total.loss, 'heads targets loss_options labels choices'),
     (train.learning_rate, 'solver_options'),
     (checkpoints.restore, 'network path skip'),
 ]
