@@ -97,10 +97,13 @@ def coco(
     found = detections.read(str(path), images.keys())
     if not content['annotations']:
         return results.Precision('no thing occurs in the ground truth')
-    judged = {image['id'] for image in content['images']}
-    numbered = [{**entry, 'image_id': images[entry['image_id']]} for entry in found]
+    # COCOeval sorts ids, which may be numbers and texts.
+    numbers = {image['id']: number for number, image in enumerate(content['images'], 1)}
+    content['images'] = [{**image, 'id': numbers[image['id']]} for image in content['images']]
+    content['annotations'] = [{**one, 'image_id': numbers[one['image_id']]} for one in content['annotations']]
+    judged = [{**one, 'image_id': numbers.get(images[one['image_id']])} for one in found]
     evaluator = f'pycocotools {importlib.metadata.version("pycocotools")} (COCOeval, segm, {source})'
-    return _summary(judge(content, [entry for entry in numbered if entry['image_id'] in judged]), evaluator)
+    return _summary(judge(content, [one for one in judged if one['image_id'] is not None]), evaluator)
 
 
 def judge(truth: Mapping[str, Any], detections: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
