@@ -137,7 +137,9 @@ def evaluate(
       has_instances: whether the network is instance-aware, so that panoptic quality has a meaning.
       watch: is called with each sample, to look at it.
     """
-    traced = tf.function(functools.partial(_predict, predict, loss, spec), reduce_retracing=True)
+    traced = tf.function(
+        functools.partial(_predict, predict, loss, spec), reduce_retracing=True, autograph=False
+    )
     losses: list[dict[str, float]] = []
     panoptic = quality.PanopticQuality.zero(spec)
     semantic = quality.ConfusionMatrix.zero(spec)

@@ -45,8 +45,8 @@ class Trainer:
     is_compiled_for_cpu: bool = False
 
     def __post_init__(self) -> None:
-        self._traced = tf.function(self._step)
-        self._traced_part = tf.function(self._part)
+        self._traced = tf.function(self._step, autograph=False)
+        self._traced_part = tf.function(self._part, autograph=False)
         with self.strategy.scope():
             self._sums = [_sum(v) for v in self._variables] if self.num_parts > 1 else []
 
