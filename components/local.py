@@ -27,7 +27,7 @@ from kfp.local import cache
 
 from panpipe.components import console, finished, notes
 from panpipe.model import errors
-from panpipe.model.jobs import outputs
+from panpipe.model.storage import files
 
 # Place in the output folder: step and artifact.
 PLACES: Mapping[str, tuple[str, str]] = types.MappingProxyType(
@@ -172,7 +172,7 @@ def _summarized(output: pathlib.Path, steps: Sequence[console.Step]) -> Iterator
         state = 'succeeded'
     finally:
         told = [notes.Note(step.name, step.started, step.seconds, step.error) for step in steps]
-        outputs.write_whole(output / 'summary.md', notes.summary(told, state).encode())
+        files.write_whole(output / 'summary.md', notes.summary(told, state).encode())
 
 
 def _collect(output: pathlib.Path) -> None:

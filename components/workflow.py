@@ -24,7 +24,7 @@ from panpipe.components import (
 )
 from panpipe.model import errors
 from panpipe.model.jobs import command_line, outputs
-from panpipe.model.storage import addresses
+from panpipe.model.storage import addresses, files, reach
 
 _EXAMPLES = (
     'panpipe workflow check --config FILE.textproto --statistics statistics/statistics.json work=gs://BUCKET/DIR',
@@ -75,7 +75,7 @@ def _add_compile(parser: argparse.ArgumentParser) -> None:
 def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--dataset', default='cityscapes_panoptic', help='key or .json file (%(default)s)')
     parser.add_argument('--config', default='', help=_CONFIG_HELP)
-    parser.add_argument('--output', required=True, type=pathlib.Path, help='folder for all results')
+    parser.add_argument('--output', required=True, help='folder for all results')
     parser.add_argument('--raw_data', default='', help='raw data set; without it a toy one is made')
     parser.add_argument(
         '--work', default='', help='folder for what is large, as on a cluster (default: OUTPUT)'
@@ -113,12 +113,13 @@ def _compile(arguments: argparse.Namespace) -> None:
     if arguments.image:
         _refuse(findings.show([checks.named(arguments.image)]))
     document = compilation.compiled(cluster_options.read(arguments))
-    outputs.write_whole(arguments.output, document.encode())
+    files.write_whole(arguments.output, document.encode())
     print(f'wrote {arguments.output}')
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    outputs.check_folder('--output', arguments.output)
+    output = pathlib.Path(_local('--output', arguments.output))
+    outputs.check_folder('--output', output)
     text = _config(arguments.config, arguments.dataset, arguments.raw_data)
     names = ('dataset', 'mode', 'min_pq', 'train_split', 'val_split')
     parameters = {
@@ -133,8 +134,18 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.no_cache:
         facts['time'] = str(time.time())
     document = compilation.compiled(compilation.Cluster(has_summary=False))
-    steps = local.run(document, parameters, arguments.output, facts)
-    _summarize(steps, arguments.output)
+    steps = local.run(document, parameters, output, facts)
+    _summarize(steps, output)
+
+
+def _local(option: str, path: str) -> str:
+    """Refuses an address where only a folder of this machine serves."""
+    addresses.check(option, path)
+    if addresses.is_remote(path):
+        raise errors.InputError(
+            f'{option} {path}: give a folder of this machine, where steps run; what is large goes to --work'
+        )
+    return path
 
 
 def _config(name: str, dataset: str, raw_data: str) -> str:
@@ -144,6 +155,7 @@ def _config(name: str, dataset: str, raw_data: str) -> str:
 
 
 def _absolute(raw_data: str) -> str:
+    reach.check('--raw_data', raw_data)
     if not raw_data or addresses.is_remote(raw_data):
         return raw_data
     if not pathlib.Path(raw_data).is_dir():

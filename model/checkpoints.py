@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 
 from panpipe.model import errors
+from panpipe.model.storage import cache
 
 _SUFFIX = '/.ATTRIBUTES/VARIABLE_VALUE'
 # Another trainer keeps the encoder here.
@@ -102,7 +103,7 @@ def find(path: str | os.PathLike[str]) -> str:
     Raises:
       errors.InputError: the folder has no checkpoint.
     """
-    name = os.fspath(path)
+    name = cache.checkpoint(path)
     if not tf.io.gfile.isdir(name):
         return name
     latest = tf.train.latest_checkpoint(name)

@@ -39,6 +39,7 @@ from panpipe.model.experiment.schema import PanopticDeeplabOptions as PanopticDe
 from panpipe.model.experiment.schema import SingleLossOptions as SingleLossOptions
 from panpipe.model.experiment.schema import SolverOptions as SolverOptions
 from panpipe.model.experiment.schema import TrainerOptions as TrainerOptions
+from panpipe.model.storage import addresses, files, reach
 
 
 def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Experiment:
@@ -53,7 +54,7 @@ def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Experim
     """
     name = os.fspath(path)
     try:
-        text = pathlib.Path(name).read_text(encoding='utf-8-sig')  # some editors begin with a mark
+        text = _content(name).decode('utf-8-sig')  # some editors begin with a mark
     except OSError as error:
         raise errors.InputError(
             f'cannot read the configuration {name}: {error.strerror}; give the path of a .textproto file'
@@ -81,6 +82,13 @@ def loads(text: str, path: str = '<text>', overrides: Sequence[str] = ()) -> Exp
 def dumps(experiment: Experiment) -> str:
     """Writes what differs from the defaults as text protobuf."""
     return textproto.dump(experiment)
+
+
+def _content(name: str) -> bytes:
+    if not addresses.is_remote(name):
+        return pathlib.Path(name).read_bytes()
+    reach.check('--config', name)
+    return files.read(name)
 
 
 def _parse(text: str, path: str) -> Experiment:

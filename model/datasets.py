@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from panpipe.model import errors, labels
+from panpipe.model.storage import addresses, files, reach
 
 LAYOUTS = ('cityscapes', 'coco', 'ade20k')
 _LARGEST_OFFICIAL_ID = 2**16 - 1  # what a grey PNG can hold
@@ -185,7 +186,7 @@ def find(name: str) -> DatasetSpec:
             f'unknown data set {name!r}; it is one of {", ".join(SPECS)}, or the path of a .json description'
         )
     try:
-        facts = json.loads(pathlib.Path(name).read_bytes())  # which takes a byte order mark
+        facts = json.loads(_text(name))
         categories = _categories(sorted(facts['categories'], key=lambda entry: entry['id']))
         things = tuple(c.id for c in categories if c.is_thing)
         numbers = labels.LabelSpec(
@@ -200,3 +201,11 @@ def find(name: str) -> DatasetSpec:
             f'{name} does not describe a data set ({type(error).__name__}: {error}); '
             'it needs layout, num_classes, label_divisor, ignore_label and categories'
         ) from error
+
+
+def _text(name: str) -> bytes:
+    """Reads a description; JSON takes bytes with a byte order mark."""
+    if not addresses.is_remote(name):
+        return pathlib.Path(name).read_bytes()
+    reach.check('--dataset', name)
+    return files.read(name)

@@ -19,6 +19,7 @@ from panpipe.model import build, config, datasets, errors, inference, labels
 from panpipe.model.inputs import pipeline
 from panpipe.model.jobs import command_line, outputs
 from panpipe.model.postprocess import restore
+from panpipe.model.storage import copies, files
 from panpipe.model.training import averages
 
 _EXAMPLES = (
@@ -93,18 +94,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         '--pure_tf', action='store_true', help='do without the compiled op (TensorFlow Serving)'
     )
     arguments = parser.parse_args(argv)
-    return command_line.run('export', functools.partial(_run, arguments))
+    return command_line.run('export', functools.partial(copies.run, _run, arguments))
 
 
 def _run(arguments: argparse.Namespace) -> None:
     experiment = config.load(arguments.config, arguments.set)
-    if os.path.exists(arguments.output):
-        raise errors.InputError(f'--output {arguments.output} exists; remove it or choose another folder')
+    if files.exists(arguments.given.output):
+        raise errors.InputError(
+            f'--output {arguments.given.output} exists; remove it or choose another folder'
+        )
     outputs.check_folder('--output', arguments.output)
     network = build.network(experiment)
     averages.restore_whole(network, arguments.checkpoint)
     save(experiment, network, arguments.output, use_op=not arguments.pure_tf)
-    print(f'panpipe export: wrote {arguments.output}')
+    print(f'panpipe export: wrote {arguments.given.output}')
 
 
 def save(experiment: config.Experiment, network: keras.Model, output: str, *, use_op: bool) -> None:

@@ -13,6 +13,7 @@ from panpipe.model import build, checkpoints, config, datasets, errors, inferenc
 from panpipe.model.inputs import pipeline
 from panpipe.model.jobs import command_line, outputs
 from panpipe.model.metrics import results
+from panpipe.model.storage import mirror
 from panpipe.model.training import averages, evaluator, loop, run_folder, snapshots, solver, tpu
 
 _EXAMPLES = (
@@ -55,10 +56,11 @@ def _run(arguments: argparse.Namespace) -> None:
     _restrict(arguments.devices)
     if arguments.tpu:
         _use_tpu(arguments.tpu, experiment)
-    directory = run_folder.RunDirectory(
-        arguments.model_dir, experiment.experiment_name, experiment.trainer_options.num_checkpoints_to_keep
-    )
-    _MODES[arguments.mode](experiment, directory)
+    with mirror.served(arguments.model_dir, experiment.experiment_name) as model_dir:
+        directory = run_folder.RunDirectory(
+            model_dir, experiment.experiment_name, experiment.trainer_options.num_checkpoints_to_keep
+        )
+        _MODES[arguments.mode](experiment, directory)
 
 
 def _restrict(devices: str) -> None:

@@ -3,8 +3,12 @@
 
 import argparse
 import functools
+import gc
+import importlib.metadata
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import apache_beam as beam
 import rich.console
@@ -13,14 +17,13 @@ import rich.table
 from panpipe.model import datasets, errors, image_files
 from panpipe.model.inputs import records
 from panpipe.model.jobs import command_line, outputs
+from panpipe.model.storage import addresses, manifest, reach
 from panpipe.pipelines import execution, sources
-from panpipe.pipelines.record_files import shards
+from panpipe.pipelines.record_files import plans, publishing, shards
+from panpipe.pipelines.running import failures, totals
 from panpipe.pipelines.sources import listing
 
 _DEFAULT_SPLITS = 'train,val'
-# As DeepLab2's own converters.
-_DEFAULT_SHARDS = {'cityscapes': 10}
-_OTHER_SHARDS = 1000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         'convert',
         """
         Reads images and panoptic annotations as downloaded and writes them as TFRecord files
-        SPLIT-00000-of-00010.tfrecord, with a manifest.json. Further options are Apache Beam's:
+        SPLIT-00000-of-00010.tfrecord, with a manifest.json. A command that was interrupted goes on where it
+        stopped when it is given again. Further options are Apache Beam's:
         --direct_running_mode=multi_processing --direct_num_workers=4 uses four cores, --runner=DataflowRunner
         and its options a cluster.
         """,
@@ -46,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--input', required=True, help='root folder of the raw data set')
     parser.add_argument('--output', required=True, help='folder of the TFRecord files')
     parser.add_argument('--splits', default=_DEFAULT_SPLITS, help='comma-separated; %(default)s unless told')
-    parser.add_argument('--num_shards', type=int, help='files a split; 10 for Cityscapes, else up to 1000')
+    parser.add_argument(
+        '--num_shards', type=int, help='files a split; unless told of some 128 MB, but 10 of small splits'
+    )
     parser.add_argument(
         '--label_format',
         choices=records.LABEL_FORMATS,
@@ -64,39 +70,70 @@ def main(argv: Sequence[str] | None = None) -> int:
         help='read semantic-only label maps, for networks without an instance branch',
     )
     command_line.add_raw_data(parser)
+    failures.add_arguments(parser)
     arguments, beam_arguments = parser.parse_known_args(argv)
     return command_line.run('convert', lambda: _convert(arguments, beam_arguments))
 
 
 def _convert(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
+    started = time.monotonic()
     beam_options = execution.options(beam_arguments)
     image_files.allow(arguments.max_megapixels)
-    outputs.check_folder('--output', arguments.output)
+    policy = failures.Policy.from_arguments(arguments)
     spec = datasets.find(arguments.dataset)
-    planned = _plan(arguments, spec)
-    with shards.staged(arguments.output) as staging:
-        names = shards.save_plans(staging, planned)
-        execution.run(
-            lambda pipeline: (
-                pipeline
-                | 'Name the shards' >> beam.Create(names)
-                | 'Spread them over workers' >> beam.Reshuffle()
-                | 'Write each aside' >> beam.Map(shards.write, staging, arguments.label_format)
-            ),
-            beam_options,
-            functools.partial(shards.progress, staging, len(planned)),
+    splits = _splits(arguments, spec)
+    outputs.check_folder('--output', arguments.output)
+    reach.check('--input', arguments.input)
+    arguments.input, output = addresses.absolute(arguments.input), addresses.absolute(arguments.output)
+    with _without_collection():
+        plan, planned = _plan(arguments, spec, splits)
+    staging = plan.staging(output)
+    plan.save(staging, planned)
+    del planned
+    left = [name for name in plan.names if shards.finished(staging, output, name) is None]
+    if len(left) < len(plan.names):
+        done = len(plan.names) - len(left)
+        print(
+            f'panpipe convert: {done} of {len(plan.names)} files are done already, in {staging}',
+            file=sys.stderr,
         )
-        facts = {
-            'dataset': spec.name,
-            'label_format': arguments.label_format,
-            'has_instances': not arguments.semantic_only,
-        }
-        shards.publish(staging, arguments.output, planned, facts)
-    _summarise(planned, spec, arguments.output)
+    counted = execution.run(
+        lambda root: build(root, left, staging, output, plan, policy),
+        beam_options,
+        functools.partial(publishing.progress, staging, len(plan.names)),
+    )
+    if execution.is_template(beam_options):
+        print(f'panpipe convert: wrote the template; it works on the plan in {staging}')
+        return
+    _summarise(plan, spec, output)
+    totals.show('convert', counted, time.monotonic() - started)
+    _tell_of_letters(output, counted)
 
 
-def _plan(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> list[shards.Shard]:
-    """Lists the images and deals them out, which finds most mistakes before any work is done."""
+def build(
+    root: beam.Pipeline,
+    names: Sequence[str],
+    staging: str,
+    output: str,
+    plan: plans.Plan,
+    policy: failures.Policy,
+) -> None:
+    """Lays out the pipeline: shards that are not finished are written aside, then all are published."""
+    written = (
+        root
+        | 'Name the shards' >> beam.Create(names, reshuffle=False)
+        | 'Spread them over workers' >> beam.Reshuffle()
+        | 'Write each aside' >> beam.ParDo(shards.WriteShard(staging, plan.label_format, policy))
+    )
+    _ = (
+        root
+        | 'Once' >> beam.Create([None])
+        | 'Publish them all'
+        >> beam.ParDo(publishing.Publish(staging, output, plan.digest, policy), beam.pvalue.AsIter(written))
+    )
+
+
+def _splits(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> list[str]:
     if arguments.num_shards is not None and arguments.num_shards < 1:
         raise errors.InputError(f'--num_shards is {arguments.num_shards}; it must be at least 1')
     if arguments.semantic_only and arguments.treat_crowd_as_ignore:
@@ -110,8 +147,15 @@ def _plan(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> list[sha
         raise errors.InputError(
             f'--splits is {arguments.splits!r}; it must name some of {", ".join(spec.splits)}, each once'
         )
+    return splits
+
+
+def _plan(
+    arguments: argparse.Namespace, spec: datasets.DatasetSpec, splits: Sequence[str]
+) -> tuple[plans.Plan, list[plans.Shard]]:
+    """Lists the images and deals them out, which finds most mistakes before any work is done."""
     source = sources.module(spec)
-    planned = []
+    planned, known = [], {}
     for split in splits:
         found = source.list_images(
             arguments.input,
@@ -121,20 +165,52 @@ def _plan(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> list[sha
             semantic_only=arguments.semantic_only,
         )
         listing.tell('convert', split, found, is_strict=arguments.strict)
-        default = min(_DEFAULT_SHARDS.get(spec.layout, _OTHER_SHARDS), len(found))
-        planned += shards.deal(split, found, arguments.num_shards or default)
-    return planned
+        known.update(plans.facts(found))
+        size = sum(known[entry.path].size for entry in found if entry.path in known)
+        planned += plans.deal(split, found, arguments.num_shards or plans.shard_count(len(found), size))
+    names: Mapping[str, tuple[str, ...]] = {
+        split: tuple(shard.name for shard in planned if shard.split == split) for split in splits
+    }
+    version = importlib.metadata.version('panpipe')
+    options = ('label_format', 'treat_crowd_as_ignore', 'semantic_only', 'on_error')
+    facts = {**{name: getattr(arguments, name) for name in options}, 'version': version, 'shards': names}
+    digest = plans.digest({**facts, 'dataset': repr(spec)}, known.values())
+    plan = plans.Plan(digest, spec.name, version, arguments.label_format, not arguments.semantic_only, names)
+    return plan, planned
 
 
-def _summarise(planned: Sequence[shards.Shard], spec: datasets.DatasetSpec, output: str) -> None:
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Keeps Python from looking through growing lists for garbage, which takes half of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _summarise(plan: plans.Plan, spec: datasets.DatasetSpec, output: str) -> None:
+    written = manifest.read(output)
     table = rich.table.Table(title=f'{spec.name} in {output}', title_justify='left')
     for column in ('split', 'images', 'official', 'files'):
         table.add_column(column, justify='left' if column == 'split' else 'right')
-    for split in dict.fromkeys(shard.split for shard in planned):
-        mine = [shard for shard in planned if shard.split == split]
-        images = sum(len(shard.entries) for shard in mine)
-        table.add_row(split, str(images), str(spec.splits[split] or '-'), str(len(mine)))
+    for split in plan.shards:
+        told = written.splits[split] if written else None
+        images = str(told.images) if told else '-'
+        table.add_row(split, images, str(spec.splits[split] or '-'), str(len(plan.shards[split])))
     rich.console.Console().print(table)
+
+
+def _tell_of_letters(output: str, counted: Mapping[str, int]) -> None:
+    if counted.get('skipped'):
+        print(
+            f'panpipe convert: left out {counted["skipped"]} images, see {output}{failures.ENDING}',
+            file=sys.stderr,
+        )
+    for name in publishing.left_behind(output):
+        print(
+            f'panpipe convert: {name} is of an interrupted run with other options; delete it', file=sys.stderr
+        )
 
 
 if __name__ == '__main__':

@@ -7,29 +7,32 @@ needed.
 """
 
 import argparse
+import dataclasses
 import functools
 import importlib.metadata
-import operator
-import os
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, Self
 
 import apache_beam as beam
 import numpy as np
-from apache_beam.io import filesystems
 
 from panpipe.model import datasets, errors, image_files
+from panpipe.model import labels as label_specs
 from panpipe.model.inputs import records
 from panpipe.model.jobs import command_line, outputs
-from panpipe.model.metrics import quality, result_files, tally
+from panpipe.model.metrics import result_files, tally
+from panpipe.model.storage import addresses, files, reach, record_sets
 from panpipe.pipelines import execution, sources
 from panpipe.pipelines.formats import registry
 from panpipe.pipelines.predictions import prediction_files
+from panpipe.pipelines.record_files import lookup
+from panpipe.pipelines.running import failures, totals
 from panpipe.pipelines.scoring import evaluation
 from panpipe.pipelines.sources import entries, listing
 
-_NO_TFRECORD = 'Not a valid TFRecord'
+Accumulator = tuple[tally.Tally, list[tally.Image]]
 _EXAMPLES = (
     'panpipe evaluate --dataset cityscapes_panoptic --ground_truth cityscapes --split val '
     '--predictions predictions --output evaluation.json',
@@ -69,18 +72,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--predictions', required=True, help='folder that predict wrote')
     parser.add_argument('--output', required=True, help='JSON file to write')
     command_line.add_raw_data(parser)
+    failures.add_arguments(parser)
     arguments, beam_arguments = parser.parse_known_args(argv)
     return command_line.run('evaluate', functools.partial(_run, arguments, beam_arguments))
 
 
 def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
+    started = time.monotonic()
     beam_options = execution.options(beam_arguments)
+    policy = failures.Policy.from_arguments(arguments)
     spec = datasets.find(arguments.dataset)
     image_files.allow(arguments.max_megapixels)
     outputs.check_file('--output', arguments.output)
+    for option, place in (
+        ('--predictions', arguments.predictions),
+        *(('--ground_truth', part) for part in addresses.listed(arguments.ground_truth)),
+    ):
+        reach.check(option, place)
+    folder, output = addresses.absolute(arguments.predictions), addresses.absolute(arguments.output)
     # Workers read this file too; a mistake in it is told sooner here.
-    found = prediction_files.read(arguments.predictions, spec)
-    source = _source(arguments.ground_truth, arguments.split, spec, is_strict=arguments.strict)
+    found = prediction_files.read(folder, spec)
+    source = Source.find(arguments, spec, policy)
     judged = evaluation.Judged(
         evaluator=f'panpipe {importlib.metadata.version("panpipe")}',
         format=registry.of(spec),
@@ -88,79 +100,139 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
         split=arguments.split,
         miou_of='semantic' if found.has_semantic else 'panoptic',
     )
-    try:
-        execution.run(
-            lambda root: build(root, source, arguments.predictions, spec, arguments.output, judged),
-            beam_options,
-        )
-    except (RuntimeError, ValueError) as error:
-        if _NO_TFRECORD not in str(error):
-            raise
-        raise errors.InputError(
-            f'--ground_truth {arguments.ground_truth}: a file is damaged or holds no records; '
-            'run `panpipe convert` again'
-        ) from error
-    images = result_files.read_images(arguments.output, 'evaluate')
-    evaluation.show(evaluation.Figures(result_files.read(arguments.output, 'evaluate'), tuple(images)))
+    counted = execution.run(
+        lambda root: build(root, source, Judgement(folder, spec, output, judged, policy)), beam_options
+    )
+    if execution.is_template(beam_options):
+        print('panpipe evaluate: wrote the template')
+        return
+    images = result_files.read_images(output, 'evaluate')
+    evaluation.show(evaluation.Figures(result_files.read(output, 'evaluate'), tuple(images)))
+    totals.show('evaluate', counted, time.monotonic() - started)
 
 
-def build(
-    root: beam.Pipeline,
-    source: beam.PTransform,
-    folder: str,
-    spec: datasets.DatasetSpec,
-    output: str,
-    judged: evaluation.Judged,
-) -> None:
-    """Lays out the pipeline: ground truth of `source` against the predictions of `folder`."""
+class Judgement(NamedTuple):
+    """States what is judged, and where the figures go.
+
+    Attributes:
+      folder: address of the predictions.
+      spec: the data set.
+      output: address of the JSON file.
+      judged: what goes into it as it is.
+      policy: of images that cannot be read.
+    """
+
+    folder: str
+    spec: datasets.DatasetSpec
+    output: str
+    judged: evaluation.Judged
+    policy: failures.Policy
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Reads ground truth.
+
+    Attributes:
+      entries: images of a raw data set.
+      paths: files of records, where there are no entries.
+      policy: of images that cannot be read.
+    """
+
+    entries: tuple[entries.ImageFile, ...]
+    paths: tuple[str, ...]
+    policy: failures.Policy
+
+    @classmethod
+    def find(cls, arguments: argparse.Namespace, spec: datasets.DatasetSpec, policy: failures.Policy) -> Self:
+        """Lists what is at the root of a raw data set, or the files that patterns of records match.
+
+        Raises:
+          errors.InputError: there is nothing.
+        """
+        given = arguments.ground_truth
+        if files.is_folder(given) and not files.find(given, f'*{record_sets.SUFFIX}'):
+            found = sources.module(spec).list_images(addresses.absolute(given), arguments.split, spec)
+            listing.tell('evaluate', arguments.split, found, is_strict=arguments.strict)
+            return cls(tuple(found), (), policy)
+        return cls((), tuple(lookup.find_files(addresses.listed(given), '--ground_truth')), policy)
+
+    def read(self, root: beam.Pipeline) -> tuple[beam.PCollection[Truth], beam.PCollection]:
+        """Returns ground truth, and dead letters."""
+        if not self.paths:
+            names = root | 'Names' >> beam.Create(self.entries, reshuffle=True)
+            loaded = names | 'Load' >> failures.Try(self.policy, _from_entry, _image_id).split()
+            return loaded.results, loaded[failures.LETTERS]
+        serialized, letters = root | 'Records' >> lookup.ReadRecords(self.paths, self.policy)
+        loaded = serialized | 'Labels' >> failures.Try(self.policy, _from_record, _record_size).split()
+        both = (letters, loaded[failures.LETTERS]) | 'Join letters' >> beam.Flatten()
+        return loaded.results, both
+
+
+def build(root: beam.Pipeline, source: Source, judgement: Judgement) -> None:
+    """Lays out the pipeline: ground truth of `source` against the predictions."""
+    truths, letters = source.read(root)
+    judged = truths | 'JudgeEachImage' >> Judge(judgement).split()
+    both = (letters, judged[failures.LETTERS]) | 'Letters' >> beam.Flatten()
     _ = (
-        root
-        | 'ReadTruth' >> source
-        | 'JudgeEachImage' >> beam.ParDo(Judge(folder, spec))
-        | 'JoinCounts' >> beam.CombineGlobally(Sum(tally.Tally.zero(spec.labels)))
-        | 'ComputeFigures' >> beam.Map(evaluation.figures, spec, judged)
-        | 'WriteFigures' >> beam.Map(write, output)
+        judged.results
+        | 'JoinCounts' >> beam.CombineGlobally(Join(judgement.spec.labels))
+        | 'WriteFigures' >> beam.Map(write, judgement, beam.pvalue.AsList(both))
     )
 
 
-class Judge(beam.DoFn):
+class Judge(failures.Try):
     """Counts one image's prediction against its ground truth."""
 
-    def __init__(self, folder: str, spec: datasets.DatasetSpec) -> None:
+    def __init__(self, judgement: Judgement) -> None:
         """Remembers the folder of predictions; workers read the list of them."""
-        self._folder, self._spec = folder, spec
+        super().__init__(judgement.policy)
+        self._judgement = judgement
 
     def setup(self) -> None:
         """Reads the list of predictions, once a worker."""
-        self._predictions = prediction_files.read(self._folder, self._spec)
+        self._predictions = prediction_files.read(self._judgement.folder, self._judgement.spec)
 
-    def process(self, truth: Truth) -> Iterator[tally.Tally]:
+    def results(self, element: Truth) -> Iterator[tally.Tally]:
         """Yields the counts of an image."""
-        yield judge(truth, self._predictions)
+        counted = judge(element, self._predictions)
+        execution.count(images=1, bytes=element.panoptic.nbytes)
+        yield counted
+
+    def name(self, element: Truth) -> str:
+        """Names the image."""
+        return element.name
 
 
-class Sum(beam.CombineFn):
-    """Adds values that have `+`, from their neutral element on."""
+class Join(beam.CombineFn):
+    """Joins counts; the images' own are gathered in a list, for joining tuples takes time that grows."""
 
-    def __init__(self, zero: tally.Tally | quality.PanopticQuality | quality.ConfusionMatrix) -> None:
-        """Takes the neutral element."""
-        self._zero = zero
+    def __init__(self, labels: label_specs.LabelSpec) -> None:
+        """Takes what the ids mean."""
+        self._zero = tally.Tally.zero(labels)
 
-    def create_accumulator(self) -> Any:
-        """Returns the neutral element; values are immutable, so all bundles may share it."""
-        return self._zero
+    def create_accumulator(self) -> Accumulator:
+        """Returns no counts."""
+        return self._zero, []
 
-    def add_input(self, accumulator: Any, value: Any) -> Any:
-        """Adds one value."""
-        return accumulator + value
+    def add_input(self, accumulator: Accumulator, value: tally.Tally) -> Accumulator:
+        """Adds the counts of some images."""
+        total, images = accumulator
+        images.extend(value.images)
+        return total + dataclasses.replace(value, images=()), images
 
-    def merge_accumulators(self, accumulators: Iterable[Any]) -> Any:
-        """Adds the sums of several bundles."""
-        return functools.reduce(operator.add, accumulators, self._zero)
+    def merge_accumulators(self, accumulators: Iterable[Accumulator]) -> Accumulator:
+        """Adds what several bundles counted."""
+        total, images = self.create_accumulator()
+        for part, more in accumulators:
+            total += part
+            images.extend(more)
+        return total, images
 
-    def extract_output(self, accumulator: Any) -> Any:
-        """Returns the sum itself."""
-        return accumulator
+    def extract_output(self, accumulator: Accumulator) -> tally.Tally:
+        """Returns all counts."""
+        total, images = accumulator
+        return dataclasses.replace(total, images=tuple(images))
 
 
 def judge(truth: Truth, found: prediction_files.Predictions) -> tally.Tally:
@@ -222,27 +294,28 @@ def _unlabelled(name: str) -> errors.InputError:
     )
 
 
-def write(found: evaluation.Figures, output: str) -> None:
+def write(counted: tally.Tally, judgement: Judgement, letters: Sequence[failures.DeadLetter]) -> None:
     """Writes the JSON file of figures, and before it that of single images; each appears whole."""
-    result_files.write_images(output, found.images)
-    result_files.write(output, found.result)
+    judgement.policy.settle(judgement.output, letters)
+    found = evaluation.figures(counted, judgement.spec, judgement.judged)
+    result_files.write_images(judgement.output, found.images)
+    result_files.write(judgement.output, found.result)
 
 
-def _source(given: str, split: str, spec: datasets.DatasetSpec, *, is_strict: bool) -> beam.PTransform:
-    """Returns what yields the ground truth."""
-    if os.path.isdir(given):
-        found = sources.module(spec).list_images(given, split, spec)
-        listing.tell('evaluate', split, found, is_strict=is_strict)
-        return 'Names' >> beam.Create(found, reshuffle=True) | 'Load' >> beam.Map(from_entry)
-    patterns = [pattern.strip() for pattern in given.split(',')]
-    for pattern in patterns:
-        if not filesystems.FileSystems.match([pattern])[0].metadata_list:
-            raise errors.InputError(
-                f'--ground_truth {pattern} is no folder and matches no file; give the root of a raw data '
-                'set or records that `panpipe convert` wrote'
-            )
-    read = 'Names' >> beam.Create(patterns) | 'Records' >> beam.io.ReadAllFromTFRecord()
-    return read | 'Labels' >> beam.Map(from_record)
+def _from_entry(entry: entries.ImageFile) -> Iterator[Truth]:
+    yield from_entry(entry)
+
+
+def _from_record(serialized: bytes) -> Iterator[Truth]:
+    yield from_record(serialized)
+
+
+def _image_id(entry: entries.ImageFile) -> str:
+    return entry.image_id
+
+
+def _record_size(serialized: bytes) -> str:
+    return f'a record of {len(serialized)} bytes'
 
 
 if __name__ == '__main__':

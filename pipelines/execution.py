@@ -2,34 +2,28 @@
 """Runs Beam pipelines, here unless the options say elsewhere, and tells a user's mistakes in one line."""
 
 import contextlib
-import logging
+import io
 import os
-import re
 import shutil
-import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TextIO
 
 import apache_beam as beam
+from apache_beam import metrics
 from apache_beam.options import pipeline_options
 from apache_beam.runners import runner as runners
 
 from panpipe.model import errors
+from panpipe.model.storage import addresses, reach
+from panpipe.pipelines.running import local_runner, mistakes
 
 # DirectRunner would first try to download another engine, and do without it where there is no network.
 DEFAULT_RUNNER = 'FnApiRunner'
-_IN_PROCESS = ('FnApiRunner', 'DirectRunner', 'BundleBasedDirectRunner', 'SwitchingDirectRunner')
-
-# A worker's exception arrives as a traceback: '….InputError: what, where, cure [while running 'Load']'.
-_MISTAKE = re.compile(
-    r'(?:^|[\s.\'"])InputError: (?P<message>.*?)'
-    r'(?=\s*\[while running|\n\s*\n|\nTraceback \(most|\n\s+File "|\\n|\Z)',
-    re.DOTALL,
-)
-
-# As does Ctrl-C that reaches a worker: "KeyboardInterrupt [while running 'Load']".
-_INTERRUPTED = re.compile(r'^KeyboardInterrupt\s*(?:\[while running|$)', re.MULTILINE)
+_JAVA_RUNNERS = ('FlinkRunner', 'SparkRunner')
+_SERVER_SECONDS = 10  # to wait for a job server; Beam's default is 60
+_COUNTERS = 'panpipe'
+# Beam's own options that name places.
+_PLACES = ('temp_location', 'staging_location', 'template_location')
 
 
 def options(arguments: Sequence[str] = ()) -> pipeline_options.PipelineOptions:
@@ -38,14 +32,15 @@ def options(arguments: Sequence[str] = ()) -> pipeline_options.PipelineOptions:
     Without a runner the pipeline runs in this process.
 
     Raises:
-      errors.InputError: an option is neither the job's nor Beam's, or the runner is unknown.
+      errors.InputError: an option is neither the job's nor Beam's, or has a wrong value; the runner is
+        unknown or lacks what it needs; or a place of Beam's cannot be reached.
     """
-    found = pipeline_options.PipelineOptions(list(arguments))
+    found = _parsed(arguments)
     standard = found.view_as(pipeline_options.StandardOptions)
     if standard.runner is None:
         standard.runner = DEFAULT_RUNNER
     strangers = _positional(arguments)
-    if standard.runner in _IN_PROCESS:
+    if local_runner.serves(found):
         # Other runners bring options that only their own servers know.
         strangers += _unknown(found)
         found.view_as(pipeline_options.WorkerOptions).default_sdk_harness_log_level = 'CRITICAL'
@@ -53,63 +48,140 @@ def options(arguments: Sequence[str] = ()) -> pipeline_options.PipelineOptions:
         raise errors.InputError(
             f'{", ".join(strangers)}: neither an option of this job nor of Apache Beam; see --help'
         )
-    try:
-        runners.create_runner(standard.runner)
-    except (ImportError, ValueError, AttributeError) as error:
-        raise errors.InputError(f'--runner={standard.runner}: {error}') from error
+    portable = found.view_as(pipeline_options.PortableOptions)
+    if not any(argument.startswith('--job_server_timeout') for argument in arguments):
+        portable.job_server_timeout = _SERVER_SECONDS
+    _check_runner(standard.runner, found)
     return found
 
 
 def is_one_process(beam_options: pipeline_options.PipelineOptions) -> bool:
     """Returns whether all workers are threads of this process."""
-    runner = beam_options.view_as(pipeline_options.StandardOptions).runner
     mode = beam_options.view_as(pipeline_options.DirectOptions).direct_running_mode
-    return runner in _IN_PROCESS and mode != 'multi_processing'
+    return local_runner.serves(beam_options) and mode != 'multi_processing'
+
+
+def is_template(beam_options: pipeline_options.PipelineOptions) -> bool:
+    """Returns whether the pipeline is only written down, as a Dataflow template, to run some other day."""
+    return bool(beam_options.view_as(pipeline_options.GoogleCloudOptions).template_location)
+
+
+def count(**numbers: int) -> None:
+    """Adds to counters that the runner shows and `run` returns. Runs on workers."""
+    for name, number in numbers.items():
+        metrics.Metrics.counter(_COUNTERS, name).inc(number)
 
 
 def run(
     build: Callable[[beam.Pipeline], object],
     beam_options: pipeline_options.PipelineOptions,
     progress: Callable[[TextIO], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
-) -> None:
-    """Builds a pipeline, runs it and waits for its end.
+) -> Mapping[str, int]:
+    """Builds a pipeline, runs it and waits for its end; only writes it down where a template is wanted.
 
     Args:
       build: adds the transforms to an empty pipeline.
       beam_options: from `options`.
       progress: makes what is active meanwhile, and may write to the console that it is given.
 
+    Returns:
+      What workers counted with `count`.
+
     Raises:
       errors.InputError: a worker found a mistake of the user's.
+      errors.JobError: the runner cannot be reached, or a worker process was killed.
       KeyboardInterrupt: it was interrupted, here or on a worker.
     """
-    with _one_line(), _quiet(beam_options), _held_back(beam_options) as console:
-        pipeline = beam.Pipeline(options=beam_options)
+    with (
+        mistakes.in_one_line(),
+        local_runner.quiet(beam_options),
+        local_runner.held_back(beam_options) as console,
+    ):
+        pipeline = _pipeline(beam_options)
         build(pipeline)
-        with progress(console):
-            pipeline.run().wait_until_finish()
+        with progress(console), local_runner.watched(beam_options, console):
+            result = _started(pipeline, beam_options)
+            if is_template(beam_options):
+                return {}
+            result.wait_until_finish()
+        return _counters(result)
 
 
-def mistake(error: BaseException) -> str | None:
-    """Returns the message of the `InputError` that an exception is, comes from, or tells of in its text."""
-    seen: BaseException | None = error
-    while seen is not None:
-        text = f'InputError: {seen}' if isinstance(seen, errors.InputError) else str(seen)
-        match = _MISTAKE.search(text)
-        if match:
-            return ' '.join(match['message'].split())
-        seen = seen.__cause__ or seen.__context__
-    return None
+def _pipeline(beam_options: pipeline_options.PipelineOptions) -> beam.Pipeline:
+    try:
+        runner, adapted = local_runner.adapted(beam_options)
+        return beam.Pipeline(runner=runner, options=adapted)
+    except ValueError as error:
+        raise errors.InputError(f'options of Apache Beam: {" ".join(str(error).split())}') from error
 
 
-def is_interrupted(error: BaseException) -> bool:
-    """Returns whether an exception is, comes from, or reports a KeyboardInterrupt."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, KeyboardInterrupt) or _INTERRUPTED.search(str(seen)):
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return False
+def _started(
+    pipeline: beam.Pipeline, beam_options: pipeline_options.PipelineOptions
+) -> beam.runners.runner.PipelineResult:
+    if local_runner.serves(beam_options):
+        return pipeline.run()
+    try:
+        return pipeline.run()
+    except Exception as error:
+        if mistakes.message(error) is not None or mistakes.is_interrupted(error):
+            raise
+        name = beam_options.view_as(pipeline_options.StandardOptions).runner
+        raise errors.JobError(
+            f'--runner={name} did not take the job: {type(error).__name__}: {str(error)[:300]}'
+        ) from error
+
+
+def _counters(result: beam.runners.runner.PipelineResult) -> dict[str, int]:
+    try:
+        found = result.metrics().query(metrics.MetricsFilter().with_namespace(_COUNTERS))
+    except NotImplementedError:
+        return {}
+    totals: dict[str, int] = {}
+    for counter in found['counters']:
+        name = counter.key.metric.name
+        totals[name] = totals.get(name, 0) + int(counter.result or 0)
+    return totals
+
+
+def _parsed(arguments: Sequence[str]) -> pipeline_options.PipelineOptions:
+    """Parses options; argparse's own report of a wrong value becomes one line."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            found = pipeline_options.PipelineOptions(list(arguments))
+            found.view_as(pipeline_options.StandardOptions)
+            return found
+    except SystemExit as error:
+        lines = said.getvalue().strip().splitlines() or ['wrong value']
+        raise errors.InputError(
+            f'option of Apache Beam: {lines[-1].partition("error: ")[2] or lines[-1]}'
+        ) from error
+
+
+def _check_runner(name: str, found: pipeline_options.PipelineOptions) -> None:
+    try:
+        runners.create_runner(name)
+    except (ImportError, ValueError, AttributeError) as error:
+        raise errors.InputError(f'--runner={name}: {error}') from error
+    told = found.get_all_options(retain_unknown_options=True)
+    portable = found.view_as(pipeline_options.PortableOptions)
+    for option in _PLACES:
+        if told.get(option):
+            reach.check(f'--{option}', told[option])
+    if name.rpartition('.')[2] in _JAVA_RUNNERS and not portable.job_endpoint:
+        _check_java(name, told)
+
+
+def _check_java(name: str, told: Mapping[str, object]) -> None:
+    for option in ('flink_job_server_jar', 'spark_job_server_jar'):
+        jar = told.get(option)
+        if jar and not addresses.is_remote(str(jar)) and not os.path.isfile(str(jar)):
+            raise errors.InputError(f'--{option} {jar} is no file; download the job server of this runner')
+    if not shutil.which('java'):
+        raise errors.InputError(
+            f'--runner={name} starts a job server in Java, and there is no java; install it, or name a '
+            'running server: --runner=PortableRunner --job_endpoint=HOST:PORT'
+        )
 
 
 def _positional(arguments: Sequence[str]) -> list[str]:
@@ -123,61 +195,8 @@ def _positional(arguments: Sequence[str]) -> list[str]:
 
 
 def _unknown(found: pipeline_options.PipelineOptions) -> list[str]:
-    with _quiet(found):
+    with local_runner.quiet(found):
         known = found.get_all_options()
         return [
             f'--{name}' for name in found.get_all_options(retain_unknown_options=True) if name not in known
         ]
-
-
-@contextlib.contextmanager
-def _one_line() -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        if is_interrupted(error):
-            raise KeyboardInterrupt from None
-        message = mistake(error)
-        if message is None:
-            raise
-        raise errors.InputError(message) from None
-
-
-@contextlib.contextmanager
-def _quiet(beam_options: pipeline_options.PipelineOptions) -> Iterator[None]:
-    """Drops what Beam logs of workers that fail here: the exception, which comes anyway, tells it."""
-    logger = logging.getLogger('apache_beam')
-    level = logger.level
-    if beam_options.view_as(pipeline_options.StandardOptions).runner in _IN_PROCESS:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-@contextlib.contextmanager
-def _held_back(beam_options: pipeline_options.PipelineOptions) -> Iterator[TextIO]:
-    """Keeps standard error aside while workers run in parallel, for Beam prints each failure there at length.
-
-    It is shown when the pipeline fails of anything but a user's mistake.
-
-    Yields:
-      what still writes to the console.
-    """
-    if beam_options.view_as(pipeline_options.DirectOptions).direct_running_mode == 'in_memory':
-        yield sys.stderr
-        return
-    sys.stderr.flush()
-    with tempfile.TemporaryFile('w+') as aside, open(os.dup(2), 'w', buffering=1) as console:
-        os.dup2(aside.fileno(), 2)
-        try:
-            with contextlib.redirect_stderr(aside):
-                yield console
-        except Exception as error:
-            if mistake(error) is None and not is_interrupted(error):
-                aside.seek(0)
-                shutil.copyfileobj(aside, console)
-            raise
-        finally:
-            os.dup2(console.fileno(), 2)

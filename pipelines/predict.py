@@ -11,30 +11,31 @@ import argparse
 import collections
 import concurrent.futures
 import contextlib
+import dataclasses
 import functools
 import importlib.metadata
-import json
-import os
-import shutil
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 
 import apache_beam as beam
 from apache_beam.ml.inference import base
 
 from panpipe.model import datasets, errors, image_files
-from panpipe.model.inputs import records
 from panpipe.model.jobs import command_line, outputs, progress
+from panpipe.model.storage import addresses, files, reach
 from panpipe.pipelines import execution
+from panpipe.pipelines.formats import layout, registry
 from panpipe.pipelines.formats import maps as formats_maps
-from panpipe.pipelines.formats import registry
-from panpipe.pipelines.predictions import archives, photos, resumption, saved_model
-from panpipe.pipelines.sources import listing
+from panpipe.pipelines.predictions import archives, notes, photos, resumption, saved_model
+from panpipe.pipelines.running import failures, totals
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 # Images that are predicted and not written yet: 16 MB each, of Cityscapes.
 _MOST_WAITING = 4
+# An interrupted run does at most so many images of a bundle again.
+_NOTES_A_FILE = 64
 _EXAMPLES = (
     "panpipe predict --saved_model exported --input 'records/val*' --output predictions",
     'panpipe predict --saved_model exported --input photos --format coco --output predictions',
@@ -69,131 +70,195 @@ def main(argv: Sequence[str] | None = None) -> int:
         '--algorithm', default='panpipe', help='name in the names of COCO archives (default: %(default)s)'
     )
     command_line.add_raw_data(parser)
+    failures.add_arguments(parser)
     arguments, beam_arguments = parser.parse_known_args(argv)
     return command_line.run('predict', functools.partial(_run, arguments, beam_arguments))
 
 
 def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
+    started = time.monotonic()
     beam_options = execution.options(beam_arguments)
+    policy = failures.Policy.from_arguments(arguments)
     split = arguments.split or 'test'
     if arguments.zip:
         archives.check(split, arguments.algorithm)
-    spec = saved_model.dataset(arguments.saved_model)
-    name = _format(arguments.format, spec)
-    output = os.path.abspath(arguments.output)
-    if os.path.exists(output):
-        raise errors.InputError(f'--output {output} exists; remove it or choose another folder')
+    model, output = (addresses.absolute(place) for place in (arguments.saved_model, arguments.output))
+    for option, place in (
+        ('--saved_model', model),
+        *(('--input', p) for p in addresses.listed(arguments.input)),
+    ):
+        reach.check(option, place)
     outputs.check_folder('--output', output)
     image_files.allow(arguments.max_megapixels)
-    source, total, stamp = _source(arguments, spec)
-    unfinished = resumption.Unfinished.open(output, _job(arguments, name, stamp))
-    has_instances = saved_model.facts(arguments.saved_model)['has_instances']
-    form = registry.FORMATS[name]
-    for inner in form.FOLDERS if has_instances else form.PIXELS:
-        os.makedirs(os.path.join(unfinished.folder, inner), exist_ok=True)
-    with _watched(unfinished.done, total):
-        handler = saved_model.Handler(
-            arguments.saved_model, is_shared=not execution.is_one_process(beam_options)
+    spec = saved_model.dataset(model)
+    name = _format(arguments.format, spec)
+    given = ','.join(map(addresses.absolute, addresses.listed(arguments.input)))
+    images = photos.find(given, arguments.split, spec)
+    images.tell(arguments.split or given, spec, is_strict=arguments.strict)
+    total = images.total
+    unfinished = resumption.Unfinished.open(output, _job(arguments, model, given, name, images))
+    plan = Plan(unfinished, name, spec, policy, (split, arguments.algorithm) if arguments.zip else None)
+    handler = saved_model.Handler(model, is_shared=not execution.is_one_process(beam_options))
+    try:
+        counted = execution.run(
+            lambda root: build(root, images, notes.names(unfinished.notes), handler, plan),
+            beam_options,
+            lambda _: _watched(unfinished.notes, total),
         )
-        writer = WriteImages(unfinished, name, spec)
-        try:
-            execution.run(lambda root: build(root, source, handler, writer, unfinished), beam_options)
-        finally:
-            saved_model.release()
-    unfinished.drop_parts()
-    for file_name, content in form.documents(unfinished.notes(), spec).items():
-        outputs.write_whole(os.path.join(unfinished.folder, file_name), json.dumps(content).encode())
-    # What an interrupted run left of them may be cut short, or not be wanted any more.
-    shutil.rmtree(os.path.join(unfinished.folder, archives.FOLDER), ignore_errors=True)
-    if arguments.zip:
-        archives.write(unfinished.folder, name, split, arguments.algorithm)
-    unfinished.finish(output)
+    finally:
+        saved_model.release()
+    if execution.is_template(beam_options):
+        print('panpipe predict: wrote the template')
+        return
+    has_instances = saved_model.facts(model)['has_instances']
     told = '' if has_instances else ' (semantic-only: the model has no instances)'
-    print(f'panpipe predict: wrote {total} predictions to {output}{told}')
+    print(f'panpipe predict: wrote {total - counted.get("skipped", 0)} predictions to {output}{told}')
+    totals.show('predict', counted, time.monotonic() - started)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """States what workers write.
+
+    Attributes:
+      unfinished: the folder.
+      format_name: of its files.
+      spec: the data set.
+      policy: of images that cannot be read.
+      archive: split and algorithm in the names of archives, or None for no archives.
+    """
+
+    unfinished: resumption.Unfinished
+    format_name: str
+    spec: datasets.DatasetSpec
+    policy: failures.Policy
+    archive: tuple[str, str] | None
+
+
+def build(
+    root: beam.Pipeline,
+    images: photos.Photos,
+    done: frozenset[str],
+    handler: saved_model.Handler,
+    plan: Plan,
+) -> None:
+    """Lays out the pipeline: images that are not done, through the model into files, then all are joined."""
+    names, left, letters = images.read(root, done, plan.policy)
+    written = left | 'Predict' >> base.RunInference(handler) | 'WriteImages' >> beam.ParDo(WriteImages(plan))
+    _ = names | 'CountNames' >> beam.combiners.Count.PerElement() | 'RefuseTwins' >> beam.Map(refuse_twins)
+    _ = (
+        root
+        | 'Once' >> beam.Create([None])
+        | 'Finish'
+        >> beam.Map(
+            finish,
+            plan,
+            beam.pvalue.AsIter(names),
+            beam.pvalue.AsList(letters),
+            beam.pvalue.AsIter(written),
+        )
+    )
 
 
 class WriteImages(beam.DoFn):
     """Writes the files of images in a thread of its own, while the model looks at the next ones.
 
-    Compression and file systems leave the interpreter to others.
+    Compression and file systems leave the interpreter to others. Images are noted some dozens at a time.
     """
 
-    def __init__(
-        self, unfinished: resumption.Unfinished, format_name: str, spec: datasets.DatasetSpec
-    ) -> None:
+    def __init__(self, plan: Plan) -> None:
         """Takes the folder, the name of its format, and the data set."""
-        self._unfinished, self._format_name, self._spec = unfinished, format_name, spec
+        self._plan = plan
 
     def start_bundle(self) -> None:
         """Opens the thread."""
         self._thread = concurrent.futures.ThreadPoolExecutor(1)
-        self._pending = collections.deque[concurrent.futures.Future[None]]()
+        self._pending = collections.deque[concurrent.futures.Future[formats_maps.Note]]()
+        self._noted: list[formats_maps.Note] = []
 
-    def process(self, maps: formats_maps.Maps) -> None:
+    def process(self, maps: formats_maps.Maps) -> Iterator[int]:
         """Hands one image over; waits where too many wait already."""
-        if len(self._pending) >= _MOST_WAITING:
-            self._pending.popleft().result()
+        while self._pending and (self._pending[0].done() or len(self._pending) >= _MOST_WAITING):
+            self._noted.append(self._pending.popleft().result())
         self._pending.append(self._thread.submit(self._write, maps))
+        if len(self._noted) >= _NOTES_A_FILE:
+            self._note()
+        execution.count(images=1, bytes=maps.panoptic.nbytes)
+        yield 1
 
     def finish_bundle(self) -> None:
         """Waits until all files are there."""
         with self._thread:
-            for written in self._pending:
-                written.result()
+            self._noted += [written.result() for written in self._pending]
+        self._note()
 
-    def _write(self, maps: formats_maps.Maps) -> None:
-        form = registry.FORMATS[self._format_name]
-        self._unfinished.note(form.write(self._unfinished.folder, maps, self._spec))
+    def _note(self) -> None:
+        if self._noted:
+            notes.write(self._plan.unfinished.notes, self._noted)
+        self._noted = []
+
+    def _write(self, maps: formats_maps.Maps) -> formats_maps.Note:
+        form = registry.FORMATS[self._plan.format_name]
+        note: formats_maps.Note = form.write(self._plan.unfinished.folder, maps, self._plan.spec)
+        return note
 
 
-def build(
-    root: beam.Pipeline,
-    source: beam.PTransform,
-    handler: saved_model.Handler,
-    writer: WriteImages,
-    unfinished: resumption.Unfinished,
+def finish(
+    seed: object,
+    plan: Plan,
+    names: Iterable[str],
+    letters: Sequence[failures.DeadLetter],
+    written: Iterable[int],
 ) -> None:
-    """Lays out the pipeline: images of `source` that are not done, through the model into files."""
-    images = root | 'ReadImages' >> source
-    _ = (
-        images
-        | 'LeaveOutDone' >> beam.Filter(lambda image: unfinished.lacks(image.name))
-        | 'Predict' >> base.RunInference(handler)
-        | 'WriteImages' >> beam.ParDo(writer)
-    )
-    _ = (
-        images
-        | 'Names' >> beam.Map(lambda image: image.name)
-        | 'CollectNames' >> beam.combiners.ToList()
-        | 'RefuseTwins' >> beam.Map(refuse_twins)
-    )
-
-
-def refuse_twins(names: Sequence[str]) -> None:
-    """Refuses names that would write the same files.
+    """Writes what is over all images, and lets the folder appear. Runs on a worker, when all others are done.
 
     Raises:
-      errors.InputError: two images have the same name.
+      errors.InputError: an image has no prediction.
     """
-    twins = sorted(name for name, count in collections.Counter(names).items() if count > 1)
-    if twins:
-        raise errors.InputError(f'several images of --input are named {twins[0]}; give each image once')
+    del seed
+    sum(written)  # waits for the files
+    unfinished = plan.unfinished
+    if unfinished.is_finished():
+        return  # a runner did this step twice
+    plan.policy.settle(unfinished.output, letters)
+    with notes.Book(unfinished.notes) as book:
+        missing = book.missing(set(names) - {letter.image for letter in letters})
+        if missing:
+            raise errors.InputError(
+                f'the prediction of {missing[0]} ({len(missing)} in all) was not written into '
+                f'{unfinished.folder}; do all workers reach --output? Give the same command again'
+            )
+        unfinished.drop_parts()
+        form = registry.FORMATS[plan.format_name]
+        for file_name, parts in form.documents(book, plan.spec).items():
+            with files.created(addresses.join(unfinished.folder, file_name)) as file:
+                file.writelines(part.encode() for part in parts)
+    # What an interrupted run left of them may be cut short, or not be wanted any more.
+    files.delete([addresses.join(unfinished.folder, layout.ARCHIVES)])
+    if plan.archive:
+        archives.write(unfinished.folder, plan.format_name, *plan.archive)
+    unfinished.finish()
 
 
-def read_record(serialized: bytes) -> saved_model.Image:
-    """Takes the image out of a record."""
-    record = records.parse(serialized)
-    photos.check_name(record.image_id)
-    return saved_model.Image(record.image_id, record.encoded, record.official_id)
+def refuse_twins(counted: tuple[str, int]) -> None:
+    """Refuses a name that would write the same files twice.
+
+    Raises:
+      errors.InputError: several images have it.
+    """
+    if counted[1] > 1:
+        raise errors.InputError(f'several images of --input are named {counted[0]}; give each image once')
 
 
-def _job(arguments: argparse.Namespace, format_name: str, stamp: str) -> dict[str, str]:
+def _job(
+    arguments: argparse.Namespace, model: str, given: str, format_name: str, images: photos.Photos
+) -> dict[str, str]:
     """States what a run must share with an interrupted one to go on with it."""
     return {
-        'saved_model': resumption.fingerprint(arguments.saved_model),
+        'saved_model': resumption.fingerprint(model),
         'format': format_name,
-        'input': ','.join(os.path.abspath(part.strip()) for part in arguments.input.split(',')),
-        'files': stamp,
+        'input': given,
+        'files': resumption.stamp(images.facts()),
         'split': arguments.split or '',
         'version': importlib.metadata.version('panpipe'),
     }
@@ -208,21 +273,6 @@ def _format(wanted: str | None, spec: datasets.DatasetSpec) -> str:
     return fitting
 
 
-def _source(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> tuple[beam.PTransform, int, str]:
-    """Returns what yields the images, their number, and a stamp of their files."""
-    given, split = arguments.input, arguments.split
-    if split or photos.are_at(given):
-        found = photos.find(given, split, spec)
-        listing.tell('predict', split or given, found, is_strict=arguments.strict)
-        photos.check(found, registry.FORMATS[registry.of(spec)])
-        load = 'Names' >> beam.Create(found, reshuffle=True) | 'Load' >> beam.Map(photos.load)
-        return load, len(found), resumption.stamp(photos.facts(found))
-    patterns = [pattern.strip() for pattern in given.split(',')]
-    files = photos.record_files(patterns)
-    read = 'Names' >> beam.Create(patterns) | 'Records' >> beam.io.ReadAllFromTFRecord()
-    return read | 'Images' >> beam.Map(read_record), photos.count_records(files), resumption.stamp(files)
-
-
 @contextlib.contextmanager
 def _watched(folder: str, total: int) -> Iterator[None]:
     """Shows progress by the number of files in a folder, whatever process writes them."""
@@ -233,7 +283,7 @@ def _watched(folder: str, total: int) -> Iterator[None]:
         with progress.bar('predict', total) as advance:
             while not is_last:
                 is_last = is_over.wait(_SECONDS_BETWEEN_LOOKS)
-                number = sum(entry.name.endswith('.json') for entry in os.scandir(folder))
+                number = notes.count(folder)
                 if number > shown:
                     advance(number, '')
                     shown = number

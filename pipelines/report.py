@@ -22,6 +22,7 @@ from panpipe.model import datasets, errors
 from panpipe.model.drawing import error_maps
 from panpipe.model.jobs import command_line, outputs, progress
 from panpipe.model.metrics import results, tally
+from panpipe.model.storage import copies, files
 from panpipe.pipelines.reporting import charts, curves, gallery, inputs
 from panpipe.pipelines.scoring import evaluation
 
@@ -30,6 +31,18 @@ _EXAMPLES = (
     '--output report.html',
     'panpipe report --dataset coco_panoptic --ground_truth RAW --predictions P --score score.json '
     '--run_dir runs/first --output report.html',
+)
+# Options that name what is read.
+_INPUTS = (
+    'ground_truth',
+    'predictions',
+    'score',
+    'evaluation',
+    'oracles',
+    'records',
+    'run_dir',
+    'statistics',
+    'config',
 )
 _PACKAGES = ('panpipe', 'tensorflow', 'keras', 'apache-beam', 'tensorflow-transform', 'kfp', 'numpy')
 _MEASURES = {'pq': 'PQ', 'sq': 'SQ', 'rq': 'RQ', 'iou': 'IoU'}
@@ -41,19 +54,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job and returns its exit status."""
     parser = command_line.parser('report', __doc__ or '', _EXAMPLES)
     parser.add_argument('--dataset', required=True, help='for example cityscapes_panoptic')
-    parser.add_argument('--ground_truth', required=True, type=pathlib.Path, help='root of the raw data set')
+    parser.add_argument('--ground_truth', required=True, help='root of the raw data set')
     parser.add_argument('--split', default='val', help='of the predicted images (%(default)s)')
-    parser.add_argument('--predictions', required=True, type=pathlib.Path, help='folder that predict wrote')
-    parser.add_argument('--score', type=pathlib.Path, help='file that score wrote')
-    parser.add_argument('--evaluation', type=pathlib.Path, help='file that evaluate wrote')
-    parser.add_argument('--oracles', type=pathlib.Path, help='file that oracles wrote')
-    parser.add_argument('--records', type=pathlib.Path, help='folder that convert wrote, to name the data')
-    parser.add_argument('--run_dir', type=pathlib.Path, help='folder of the training run, for its curves')
-    parser.add_argument('--statistics', type=pathlib.Path, help='statistics.json of the training records')
-    parser.add_argument('--config', type=pathlib.Path, help='experiment to show, a .textproto file')
+    parser.add_argument('--predictions', required=True, help='folder that predict wrote')
+    parser.add_argument('--score', help='file that score wrote')
+    parser.add_argument('--evaluation', help='file that evaluate wrote')
+    parser.add_argument('--oracles', help='file that oracles wrote')
+    parser.add_argument('--records', help='folder that convert wrote, to name the data')
+    parser.add_argument('--run_dir', help='folder of the training run, for its curves')
+    parser.add_argument('--statistics', help='statistics.json of the training records')
+    parser.add_argument('--config', help='experiment to show, a .textproto file')
     parser.add_argument('--pictures', type=int, default=12, help='images of the gallery (%(default)s)')
-    parser.add_argument('--output', required=True, type=pathlib.Path, help='HTML file to write')
-    return command_line.run('report', functools.partial(_write, parser.parse_args(argv)))
+    parser.add_argument('--output', required=True, help='HTML file to write')
+    job = functools.partial(copies.run, _write, parser.parse_args(argv), _INPUTS, kind=pathlib.Path)
+    return command_line.run('report', job)
 
 
 def render(facts: Mapping[str, Any]) -> str:
@@ -121,8 +135,8 @@ def _write(arguments: argparse.Namespace) -> None:
         raise errors.InputError(f'--pictures is {arguments.pictures}; give 0 or more')
     outputs.check_file('--output', arguments.output)
     page = render(_facts(arguments, datasets.find(arguments.dataset)))
-    outputs.write_whole(arguments.output, page.encode())
-    print(f'wrote {arguments.output} ({len(page) / 1e6:.1f} MB)')
+    files.write_whole(arguments.output, page.encode())
+    print(f'wrote {arguments.given.output} ({len(page) / 1e6:.1f} MB)')
 
 
 def _facts(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from rich import console, table
 from panpipe.model import datasets, errors, image_files
 from panpipe.model.jobs import command_line, outputs
 from panpipe.model.metrics import result_files, results
+from panpipe.model.storage import copies
 from panpipe.pipelines.formats import registry
 from panpipe.pipelines.scoring import judges, official_python, own_score
 
@@ -33,14 +34,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job and returns its exit status."""
     parser = command_line.parser('score', __doc__ or '', _EXAMPLES)
     parser.add_argument('--format', required=True, choices=_JUDGES, help='form of the predictions')
-    parser.add_argument('--predictions', required=True, type=pathlib.Path, help='folder that predict wrote')
-    parser.add_argument('--ground_truth', required=True, type=pathlib.Path, help='root of the raw data set')
+    parser.add_argument('--predictions', required=True, help='folder that predict wrote')
+    parser.add_argument('--ground_truth', required=True, help='root of the raw data set')
     parser.add_argument('--split', default='val', help='split of the raw data set (default: val)')
     parser.add_argument(
         '--dataset',
         help='name or .json description, where the ground truth does not tell which classes are things',
     )
-    parser.add_argument('--output', type=pathlib.Path, help='JSON file to write')
+    parser.add_argument('--output', help='JSON file to write')
     parser.add_argument(
         '--python',
         help=f"the evaluators' interpreter (default: ${official_python.VARIABLE} or .venv-official)",
@@ -48,7 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         '--max_megapixels', type=int, metavar='N', help='largest image that is taken (default: 500)'
     )
-    return command_line.run('score', functools.partial(_run, parser.parse_args(argv)))
+    inputs = ('predictions', 'ground_truth')
+    job = functools.partial(copies.run, _run, parser.parse_args(argv), inputs, kind=pathlib.Path)
+    return command_line.run('score', job)
 
 
 def _run(arguments: argparse.Namespace) -> None:

@@ -21,7 +21,7 @@ from panpipe.model import errors
 from panpipe.model.drawing import page, sheet
 from panpipe.model.inputs import records
 from panpipe.model.jobs import command_line, outputs
-from panpipe.pipelines import files
+from panpipe.model.storage import addresses, files, reach
 from panpipe.pipelines.predictions import prediction_files
 from panpipe.pipelines.record_files import lookup
 from panpipe.pipelines.reporting import predicted_sheet, record_sheet
@@ -70,12 +70,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> None:
     _check(arguments)
+    for place in (*arguments.input, *filter(None, [arguments.photos])):
+        reach.check('input', place)
     draw = _prediction if _is_prediction(arguments.input[0]) else _record
     drawn = draw(arguments)
     if drawn:
         title = arguments.title or f'{len(drawn)} images of {" ".join(arguments.input)}'
         content = _png(drawn[0]) if arguments.page is None else page.render(title, drawn).encode()
-        outputs.write_whole(arguments.output, content)
+        files.write_whole(arguments.output, content)
         print(f'panpipe show: wrote {arguments.output}')
 
 
@@ -97,7 +99,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _is_prediction(given: str) -> bool:
-    return files.exists(files.join(given, prediction_files.DOCUMENT)) or bool(
+    return files.exists(addresses.join(given, prediction_files.DOCUMENT)) or bool(
         files.find(given, 'semantic/*.png')
     )
 

@@ -6,31 +6,32 @@ same numbers.
 """
 
 import argparse
+import contextlib
 import functools
 import json
-import os
-import pathlib
-import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
 import rich.console
 import rich.table
-from apache_beam.options.pipeline_options import PipelineOptions
 
 from panpipe.model import datasets, errors
+from panpipe.model.inputs import records
 from panpipe.model.jobs import command_line, outputs, quiet
-from panpipe.pipelines import execution, files
+from panpipe.model.storage import addresses, cache, files
+from panpipe.pipelines import execution
+from panpipe.pipelines.record_files import lookup
+from panpipe.pipelines.running import failures, totals
 
 _BATCH_SIZE = 8  # records decoded at once; bounds memory
 _STRIDE = 32  # the largest output stride of the networks
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-# How the readers of TFRecord, tf.train.Example and zlib say that bytes are not theirs.
-_DAMAGE = ('Not a valid TFRecord', 'Unable to parse example', 'inflate() failed')
+_FACTS, _GRAPH, _STAGING = 'statistics.json', 'transform_graph', '.unfinished-statistics'
 _EXAMPLES = (
     "panpipe statistics --dataset cityscapes_panoptic --input 'records/train*' --output statistics",
     "panpipe statistics --dataset coco_panoptic --input 'a/train*,b/train*' --output statistics",
@@ -46,51 +47,59 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         '--input', required=True, help='glob patterns of records, or folders of them, separated by commas'
     )
-    parser.add_argument('--output', required=True, type=pathlib.Path, help='folder to write to')
+    parser.add_argument('--output', required=True, help='folder to write to')
+    failures.add_arguments(parser)
     arguments, beam_arguments = parser.parse_known_args(argv)
     return command_line.run('statistics', lambda: _statistics(arguments, beam_arguments))
 
 
 def _statistics(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
+    started = time.monotonic()
     spec, options = datasets.find(arguments.dataset), execution.options(beam_arguments)
+    policy = failures.Policy.from_arguments(arguments)
     outputs.check_folder('--output', arguments.output)
-    patterns = [_pattern(part.strip()) for part in arguments.input.split(',')]
-    # Beside the place or in it, for renaming works within one file system; but TensorFlow finds no graph in
-    # a folder whose name it takes for a pattern.
-    nearest: str | None = outputs.nearest_folder(arguments.output)
-    if nearest and files.quoted(nearest) != nearest:
-        nearest = None
-    with tempfile.TemporaryDirectory(dir=nearest, prefix='.unfinished-') as staging:
-        graph = pathlib.Path(staging, 'transform_graph')
+    output = addresses.absolute(arguments.output)
+    paths = lookup.find_files(addresses.listed(arguments.input), '--input')
+    with _staging(output) as staging:
+        counted = execution.run(lambda root: _build(root, paths, staging, output, spec, policy), options)
+    if execution.is_template(options):
+        print('panpipe statistics: wrote the template')
+        return
+    _show(json.loads(files.read(addresses.join(output, _FACTS))))
+    totals.show('statistics', counted, time.monotonic() - started)
+
+
+@contextlib.contextmanager
+def _staging(output: str) -> Iterator[str]:
+    """Yields a folder for TensorFlow Transform, which workers must reach and TensorFlow must write.
+
+    It lies in the output, for renaming works within one storage; but TensorFlow finds no graph in a folder
+    whose name it takes for a pattern, and does not write where only fsspec does.
+    """
+    if cache.is_tensorflow(output) and not addresses.is_pattern(output):
+        is_new = not files.exists(output)
+        staging = addresses.join(output, _STAGING)
+        files.delete([staging])  # of a run that was killed
         try:
-            facts = summarize(_analyze(patterns, spec, graph, options), spec)
-        except (RuntimeError, ValueError) as error:
-            damage = [words for words in _DAMAGE if words in str(error)]
-            if not damage:
-                raise
-            raise errors.InputError(
-                f'--input {arguments.input}: a record is damaged ({damage[0]}); run panpipe convert again'
-            ) from error
-        report = pathlib.Path(staging, 'statistics.json')
-        report.write_text(json.dumps(facts, indent=2) + '\n')
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(arguments.output / graph.name, ignore_errors=True)
-        for finished in (graph, report):
-            shutil.move(finished, arguments.output / finished.name)
-    _show(facts)
+            yield staging
+        except BaseException:
+            files.delete([staging, *([output] if is_new else [])])
+            raise
+        files.delete([staging])
+        return
+    with tempfile.TemporaryDirectory(prefix='panpipe-') as staging:
+        yield staging
 
 
-def _pattern(given: str) -> str:
-    """Returns a glob pattern of record files; a folder stands for all `*.tfrecord` in it."""
-    pattern = files.join(files.quoted(given), '*.tfrecord') if os.path.isdir(given) else given
-    if not beam.io.filesystems.FileSystems.match([pattern])[0].metadata_list:
-        raise errors.InputError(f'--input {given} matches no file; run panpipe convert first')
-    return pattern
-
-
-def _analyze(
-    patterns: list[str], spec: datasets.DatasetSpec, graph: pathlib.Path, options: PipelineOptions
-) -> dict[str, np.ndarray]:
+def _build(
+    root: beam.Pipeline,
+    paths: Sequence[str],
+    staging: str,
+    output: str,
+    spec: datasets.DatasetSpec,
+    policy: failures.Policy,
+) -> None:
+    """Lays out the pipeline: records are analyzed, the graph and what it says are written."""
     with quiet.start():
         import tensorflow_transform.beam as tft_beam
         from tensorflow_transform.tf_metadata import schema_utils
@@ -100,18 +109,50 @@ def _analyze(
 
         quiet.find_devices()
 
+    graph = addresses.join(staging, _GRAPH)
     schema = schema_utils.schema_from_feature_spec(dict(label_counts.FEATURES))
-    source = tfxio.TFExampleRecord(patterns, schema=schema, telemetry_descriptors=['panpipe'])
+    form = tfxio.TFExampleBeamRecord('tfrecord', ['panpipe'], schema)
     analyze = functools.partial(label_counts.analyze, spec=spec.labels)
+    read, letters = root | 'ReadRecords' >> lookup.ReadRecords(paths, policy)
+    sound = read | 'CheckRecords' >> failures.Try(policy, _checked, _name).split(bytes)
+    batches = sound.results | 'Batch' >> form.BeamSource(batch_size=_BATCH_SIZE)
+    with tft_beam.Context(temp_dir=addresses.join(staging, 'scratch')):
+        transform = (batches, form.TensorAdapterConfig()) | 'Analyze' >> tft_beam.AnalyzeDataset(analyze)
+        written = transform | 'WriteGraph' >> tft_beam.WriteTransformFn(graph)
+    both = (letters, sound[failures.LETTERS]) | 'JoinLetters' >> beam.Flatten()
+    _ = written | 'WriteFacts' >> beam.Map(_finish, graph, output, spec, policy, beam.pvalue.AsList(both))
 
-    def build(pipeline: beam.Pipeline) -> None:
-        batches = pipeline | 'ReadRecords' >> source.BeamSource(batch_size=_BATCH_SIZE)
-        transform = (batches, source.TensorAdapterConfig()) | 'Analyze' >> tft_beam.AnalyzeDataset(analyze)
-        _ = transform | 'WriteGraph' >> tft_beam.WriteTransformFn(str(graph))
 
-    with tft_beam.Context(temp_dir=str(graph.parent / 'scratch')):
-        execution.run(build, options)
-    return label_counts.values(str(graph))
+def _checked(serialized: bytes) -> Iterator[bytes]:
+    """Passes on a record whose features can be read; its label is looked at by the analysis."""
+    records.image_id(serialized)
+    execution.count(images=1, bytes=len(serialized))
+    yield serialized
+
+
+def _name(serialized: bytes) -> str:
+    return f'a record of {len(serialized)} bytes'
+
+
+def _finish(
+    written: object,
+    graph: str,
+    output: str,
+    spec: datasets.DatasetSpec,
+    policy: failures.Policy,
+    letters: Sequence[failures.DeadLetter],
+) -> None:
+    """Reads the graph's values, and puts it and what they say into the output. Runs on a worker."""
+    del written
+    from panpipe.pipelines.record_files import label_counts
+
+    policy.settle(output, letters)
+    facts = summarize(label_counts.values(graph), spec)
+    place = addresses.join(output, _GRAPH)
+    files.delete([place])
+    files.move_tree(graph, place)
+    content = json.dumps(facts, indent=2).encode() + b'\n'
+    files.write_whole(addresses.join(output, _FACTS), content)
 
 
 def summarize(values: Mapping[str, np.ndarray], spec: datasets.DatasetSpec) -> dict[str, Any]:

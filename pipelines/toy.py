@@ -2,6 +2,7 @@
 """`panpipe toy`: writes a small synthetic data set in the official layout of Cityscapes or COCO."""
 
 import argparse
+import functools
 import pathlib
 import shutil
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 
 from panpipe.model import datasets, errors
 from panpipe.model.jobs import command_line
+from panpipe.model.storage import copies, files
 from panpipe.pipelines.toy_street import layouts, scenes
 
 _SMALLEST = 32
@@ -31,15 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         ),
     )
     parser.add_argument('--dataset', required=True, choices=sorted(layouts.WRITERS), help='whose layout')
-    parser.add_argument(
-        '--output', required=True, type=pathlib.Path, help='folder to write; must be empty if it exists'
-    )
+    parser.add_argument('--output', required=True, help='folder to write; must be empty if it exists')
     parser.add_argument('--images', type=int, default=24, help='training images; a third as many to validate')
     parser.add_argument('--height', type=int, default=256, help='of an image, in pixels')
     parser.add_argument('--width', type=int, default=512, help='of an image, in pixels')
     parser.add_argument('--seed', type=int, default=0, help='the same seed draws the same images')
     arguments = parser.parse_args(argv)
-    return command_line.run('toy', lambda: _write(arguments))
+    return command_line.run('toy', functools.partial(copies.run, _write, arguments, kind=pathlib.Path))
 
 
 def draw_split(split: str, images: int, size: tuple[int, int], seed: int) -> Iterator[scenes.Scene]:
@@ -75,7 +75,8 @@ def _write(arguments: argparse.Namespace) -> None:
         aside.rename(output)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    print(f'{output}: {counts["train"]} train and {counts["val"]} val images in the layout of {spec.name}')
+    told = f'{counts["train"]} train and {counts["val"]} val images in the layout of {spec.name}'
+    print(f'{arguments.given.output}: {told}')
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -87,8 +88,8 @@ def _check(arguments: argparse.Namespace) -> None:
         )
     if arguments.seed < 0:
         raise errors.InputError(f'--seed is {arguments.seed}; it must not be negative')
-    output = arguments.output
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+    output = arguments.given.output
+    if files.exists(output) and (not files.is_folder(output) or files.names(output)):
         raise errors.InputError(f'{output} exists and is not empty; remove it or choose another --output')
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from panpipe.model import datasets, errors, image_files
 from panpipe.model.jobs import command_line
+from panpipe.model.storage import copies
 from panpipe.pipelines import sources
 from panpipe.pipelines.faults import fault, instance_files, panoptic_json, pngs
 from panpipe.pipelines.formats import registry
@@ -46,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     images.add_argument('--ground_truth', help='root of the raw data set, of which only the images are used')
     parser.add_argument('--split', default='val', help='split of the raw data set (default: val)')
     command_line.add_raw_data(parser)
-    return command_line.run('validate', functools.partial(_run, parser.parse_args(argv)))
+    inputs = ('predictions', 'images', 'ground_truth')
+    return command_line.run('validate', functools.partial(copies.run, _run, parser.parse_args(argv), inputs))
 
 
 def _run(arguments: argparse.Namespace) -> None:

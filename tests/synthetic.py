@@ -5,9 +5,8 @@ Maps are drawn from a numpy generator, so a hypothesis test draws a seed and cal
 `panoptic_map(np.random.default_rng(seed), …)`: every case is told by one integer.
 """
 
-import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -110,8 +109,25 @@ def write_predictions(
             name, panoptic, classes, sure if has_instances else None, (ids or {}).get(name)
         )
         notes.append(form.write(str(folder), prediction, spec))
-    for file_name, content in form.documents(notes, spec).items():
-        (folder / file_name).write_text(json.dumps(content))
+    for file_name, parts in form.documents(Noted(notes), spec).items():
+        (folder / file_name).write_text(''.join(parts))
+
+
+class Noted:
+    """Reads notes that are held in memory."""
+
+    def __init__(self, notes: list[maps.Note]) -> None:
+        self._notes = notes
+
+    def by_name(self) -> Iterator[maps.Note]:
+        return iter(sorted(self._notes, key=lambda note: note.name))
+
+    def by_file(self) -> Iterator[maps.Note]:
+        return iter(
+            sorted(
+                self._notes, key=lambda note: note.annotation['file_name'] if note.annotation else note.name
+            )
+        )
 
 
 def _things(panoptic: np.ndarray, labels: labels_lib.LabelSpec) -> list[int]:

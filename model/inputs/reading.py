@@ -5,17 +5,15 @@ Records are shuffled while they are encoded: a decoded Cityscapes sample takes 1
 """
 
 import itertools
-import json
 import os
 import random
-import struct
 from collections.abc import Sequence
 
 import tensorflow as tf
 
 from panpipe.model import errors
+from panpipe.model.storage import addresses, cache, manifest, record_sets, tfrecords
 
-_MANIFEST = 'manifest.json'  # is written by the convert job
 # As many files are read in turns, so that neighbours in a file part.
 _FILES_AT_A_TIME = 32
 _SHUFFLED_RECORDS = 1000
@@ -23,23 +21,13 @@ _SHUFFLED_BYTES = 256 * 2**20
 
 
 def find_files(patterns: Sequence[str]) -> list[str]:
-    """Lists the files that match any of the patterns, sorted; a pattern may hold several, comma-separated.
+    """Lists the files that any of the patterns matches, sorted; a pattern may hold several, comma-separated.
 
     Raises:
-      errors.InputError: there is no pattern, or one matches no file.
+      errors.InputError: there is no pattern, or one matches no file, or files of an incomplete set.
     """
-    globs = [glob.strip() for pattern in patterns for glob in pattern.split(',') if glob.strip()]
-    if not globs:
-        raise errors.InputError('no record files are named; give a pattern such as records/train-*.tfrecord')
-    found: set[str] = set()
-    for glob in globs:
-        files = tf.io.gfile.glob(glob)
-        if not files:
-            raise errors.InputError(
-                f'no file matches {glob!r}; correct the path, or write records with "panpipe convert"'
-            )
-        found.update(files)
-    return sorted(found)
+    parts = [part for pattern in patterns for part in addresses.listed(pattern)]
+    return [told.path for told in record_sets.find('records:', parts)]
 
 
 def first_record(files: Sequence[str]) -> tuple[str, bytes]:
@@ -50,7 +38,7 @@ def first_record(files: Sequence[str]) -> tuple[str, bytes]:
     """
     for file in files:
         try:
-            for record in tf.data.TFRecordDataset(file).take(1).as_numpy_iterator():
+            for record in tf.data.TFRecordDataset(cache.records([file])).take(1).as_numpy_iterator():
                 return file, record
         except tf.errors.OpError as error:
             raise errors.InputError(
@@ -61,29 +49,25 @@ def first_record(files: Sequence[str]) -> tuple[str, bytes]:
 
 
 def without_instances(files: Sequence[str]) -> str | None:
-    """Returns the first file that is semantic-only, according to the manifests beside the files."""
-    for folder, group in itertools.groupby(files, os.path.dirname):
-        manifest = os.path.join(folder, _MANIFEST)
-        if tf.io.gfile.exists(manifest):
-            with tf.io.gfile.GFile(manifest) as stream:
-                splits = json.load(stream)['splits'].values()
-            blurred = {
-                name for split in splits if not split.get('has_instances', True) for name in split['shards']
-            }
-            for file in group:
-                if os.path.basename(file) in blurred:
-                    return file
+    """Returns the first file whose things were not told apart, as the manifests beside the files say."""
+    for folder, group in itertools.groupby(files, addresses.parent):
+        told = manifest.read(folder)
+        splits = told.splits.values() if told else ()
+        blurred = {shard.name for split in splits if not split.has_instances for shard in split.shards}
+        for file in group:
+            if addresses.name(file) in blurred:
+                return file
     return None
 
 
 def ordered(files: Sequence[str]) -> tf.data.Dataset:
     """Reads records file by file, once: string scalars."""
-    return tf.data.TFRecordDataset(list(files))
+    return tf.data.TFRecordDataset(cache.records(files))
 
 
 def count(files: Sequence[str]) -> int:
     """Counts records by their length headers, without reading them."""
-    return sum(_count_in(file) for file in files)
+    return sum(tfrecords.count(file) for file in cache.records(files))
 
 
 def shuffled(files: Sequence[str], record_size: int, seed: int | None, start: int) -> tf.data.Dataset:
@@ -102,11 +86,12 @@ def shuffled(files: Sequence[str], record_size: int, seed: int | None, start: in
     is_deterministic = seed is not None
     if seed is None:
         seed = random.SystemRandom().getrandbits(31)
+    paths = cache.records(files)
     buffer = max(1, min(_SHUFFLED_RECORDS, _SHUFFLED_BYTES // record_size))
     epoch, skipped = divmod(start, count(files)) if start and is_deterministic else (0, 0)
 
     def one_epoch(number: tf.Tensor) -> tf.data.Dataset:
-        return _epoch(list(files), tf.stack([tf.constant(seed, tf.int64), number]), buffer, is_deterministic)
+        return _epoch(paths, tf.stack([tf.constant(seed, tf.int64), number]), buffer, is_deterministic)
 
     records = tf.data.Dataset.range(epoch, tf.int64.max).flat_map(one_epoch).skip(skipped)
     numbers = tf.data.Dataset.range(start, tf.int64.max)
@@ -132,14 +117,3 @@ def _epoch(files: list[str], key: tf.Tensor, buffer: int, is_deterministic: bool
         )
         .shuffle(buffer, seed=seed, reshuffle_each_iteration=False)
     )
-
-
-def _count_in(file: str) -> int:
-    count, position = 0, 0
-    with tf.io.gfile.GFile(file, 'rb') as stream:
-        while header := stream.read(8):
-            # Around the data lie a length of 8 bytes and two checksums of 4.
-            position += 16 + struct.unpack('<Q', header)[0]
-            stream.seek(position)
-            count += 1
-    return count

@@ -2,13 +2,19 @@
 """The frame that every job shares: command line, quiet start, exit status."""
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 
 from panpipe.model import errors
 from panpipe.model.jobs import environment
+
+_TERMINATED = 128 + signal.SIGTERM
+_SECONDS_TO_END = 10.0
 
 
 def parser(job: str, description: str, examples: Sequence[str]) -> argparse.ArgumentParser:
@@ -48,13 +54,17 @@ def add_raw_data(parser: argparse.ArgumentParser) -> None:
 def run(job: str, body: Callable[[], None]) -> int:
     """Runs the body of a job and returns its exit status: 0 done, 1 failed, 2 for a user's mistake.
 
+    SIGTERM, as schedulers send it, ends the job like Ctrl-C: what it began is cleaned up or kept for the next
+    run, and the status is 143.
+
     A mistake (`InputError`), a foreseen failure (`JobError`) or one of the machine (a full disk, say) becomes
     one line on standard error; the last counts as a mistake. Anything else is a fault of the program: it
     passes through, and Python exits with 1 and a traceback.
     """
     silence_tensorflow()
     try:
-        body()
+        with _terminable(job):
+            body()
     except (errors.InputError, errors.JobError) as error:
         print(f'panpipe {job}: error: {" ".join(str(error).split())}', file=sys.stderr)
         return 2 if isinstance(error, errors.InputError) else 1
@@ -65,6 +75,36 @@ def run(job: str, body: Callable[[], None]) -> int:
         print(f'panpipe {job}: error: {" ".join(reason.split())}', file=sys.stderr)
         return 2
     return 0
+
+
+@contextlib.contextmanager
+def _terminable(job: str) -> Iterator[None]:
+    """Turns SIGTERM into SystemExit in the main thread while the block runs."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    asked = threading.Event()
+
+    def end(number: int, frame: object) -> None:
+        del number, frame
+        asked.set()
+        print(f'panpipe {job}: terminated; the same command goes on where this one stopped', file=sys.stderr)
+        # Threads that wait for ever must not keep the process.
+        timer = threading.Timer(_SECONDS_TO_END, os._exit, [_TERMINATED])
+        timer.daemon = True
+        timer.start()
+        raise SystemExit(_TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except BaseException:
+        if asked.is_set():  # whatever a runner made of it
+            raise SystemExit(_TERMINATED) from None
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def silence_tensorflow() -> None:

@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Outputs on this machine: checked before the work, written whole after it."""
+"""Checks of where a job is to write, before its work."""
 
-import contextlib
 import os
 
 from panpipe.model import errors
-
-PARTIAL = '.partial'  # ends the names of files that are not whole yet
+from panpipe.model.storage import addresses, files, reach
 
 
 def check_file(option: str, path: str | os.PathLike[str]) -> None:
-    """Refuses a path where no file can be written; makes nothing. Paths with a scheme (`gs://…`) pass.
+    """Refuses a path where no file can be written, or storage that does not answer; makes nothing.
 
     Args:
       option: the user gave it with, for example '--output'.
@@ -19,6 +17,11 @@ def check_file(option: str, path: str | os.PathLike[str]) -> None:
     Raises:
       errors.InputError: it is no regular file, or no folder can be made above it.
     """
+    reach.check(option, path)
+    if addresses.is_remote(path):
+        if files.is_folder(path):
+            raise errors.InputError(f'{option} {path} is a folder; name a file to write')
+        return
     if os.path.isdir(_absolute(path)):
         raise errors.InputError(f'{option} {path} is a folder; name a file to write')
     if os.path.exists(path) and not os.path.isfile(path):
@@ -32,6 +35,11 @@ def check_folder(option: str, path: str | os.PathLike[str]) -> None:
     Raises:
       errors.InputError: it, or something above it, is a file, or must not be written.
     """
+    reach.check(option, path)
+    if addresses.is_remote(path):
+        if files.is_file(path):
+            raise errors.InputError(f'{option} {path} is a file; name a folder')
+        return
     if os.path.lexists(path) and not os.path.isdir(path):
         raise errors.InputError(f'{option} {path} is a file; name a folder')
     _check_place(option, path, _absolute(path))
@@ -45,30 +53,11 @@ def nearest_folder(path: str | os.PathLike[str]) -> str:
     return place
 
 
-def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Writes a file aside and renames it; makes the folders above it.
-
-    A worker may be stopped at any moment, or do an image twice.
-    """
-    aside = f'{os.fspath(path)}.{os.getpid()}{PARTIAL}'
-    os.makedirs(os.path.dirname(aside) or '.', exist_ok=True)
-    try:
-        with open(aside, 'wb') as file:
-            file.write(content)
-        os.replace(aside, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(aside)
-        raise
-
-
 def _absolute(path: str | os.PathLike[str]) -> str:
     return os.path.abspath(os.fspath(path))
 
 
 def _check_place(option: str, path: str | os.PathLike[str], folder: str) -> None:
-    if '://' in os.fspath(path):
-        return
     place = nearest_folder(folder)
     if not os.path.isdir(place):
         raise errors.InputError(f'{option} {path}: {place} is no folder; choose another place')

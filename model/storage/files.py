@@ -133,19 +133,19 @@ def write_whole(address: Address, content: bytes) -> None:
 
 
 def exists(address: Address) -> bool:
-    """Tells whether there is such a file or folder."""
+    """Returns whether there is such a file or folder."""
     path = os.fspath(address)
     return bool(system(path).exists(path)) if addresses.is_remote(path) else os.path.lexists(path)
 
 
 def is_folder(address: Address) -> bool:
-    """Tells whether there is such a folder; on an object store, files whose names begin with it."""
+    """Returns whether there is such a folder; on an object store, files whose names begin with it."""
     path = os.fspath(address)
     return bool(system(path).isdir(path)) if addresses.is_remote(path) else os.path.isdir(path)
 
 
 def is_file(address: Address) -> bool:
-    """Tells whether there is such a file."""
+    """Returns whether there is such a file."""
     path = os.fspath(address)
     return bool(system(path).isfile(path)) if addresses.is_remote(path) else os.path.isfile(path)
 
@@ -218,6 +218,19 @@ def move(source: Address, target: Address) -> None:
         return
     os.makedirs(os.path.dirname(other) or '.', exist_ok=True)
     os.replace(one, other)
+
+
+def move_tree(source: Address, target: Address) -> None:
+    """Moves a folder within one storage to where there is none, or the files of one to an object store."""
+    one, other = os.fspath(source).rstrip('/'), os.fspath(target).rstrip('/')
+    if not addresses.is_remote(one) and not addresses.is_remote(other):
+        os.makedirs(os.path.dirname(other) or '.', exist_ok=True)
+        shutil.move(one, other)
+        return
+    for told in tree(one):
+        place = other + told.path.removeprefix(one)
+        move(told.path, place) if addresses.is_remote(one) else upload(told.path, place)
+    delete([one])
 
 
 def download(source: Address, target: str) -> None:

@@ -43,18 +43,20 @@ class Split:
       label_format: 'zlib' or 'raw'.
       has_instances: labels are instance-aware; else semantic-only.
       shards: its files, in order.
+      plan: digest of the inputs and options that they were made of.
     """
 
     images: int
     label_format: str
     has_instances: bool
     shards: tuple[Shard, ...]
+    plan: str = ''
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> Self:
         """Reads what `dataclasses.asdict` makes of a split."""
         shards = tuple(Shard(**shard) for shard in told['shards'])
-        return cls(int(told['images']), told['label_format'], bool(told['has_instances']), shards)
+        return cls(**{**told, 'shards': shards})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -95,12 +95,4 @@ class RunDirectory:
 def write_png(path: str, picture: np.ndarray) -> None:
     """Writes uint8 [height, width, 3] or [height, width] as a PNG file, whole, and its folder before."""
     pixels = picture if picture.ndim == 3 else picture[..., None]
-    write_whole(path, tf.io.encode_png(pixels, compression=_COMPRESSION).numpy())
-
-
-def write_whole(path: str, content: bytes) -> None:
-    """Writes a file aside and renames it, on any file system that TensorFlow knows; makes its folder."""
-    tf.io.gfile.makedirs(os.path.dirname(path) or '.')
-    with tf.io.gfile.GFile(f'{path}.partial', 'wb') as file:
-        file.write(content)
-    tf.io.gfile.rename(f'{path}.partial', path, overwrite=True)
+    files.write_whole(path, tf.io.encode_png(pixels, compression=_COMPRESSION).numpy())

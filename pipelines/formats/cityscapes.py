@@ -9,23 +9,21 @@ where each line of a text file names the PNG of a mask, a label id and a score.
 
 import functools
 import hashlib
-import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from panpipe.model import datasets
-from panpipe.model.jobs import outputs
 from panpipe.model.metrics import masks
+from panpipe.model.storage import addresses, files
+from panpipe.pipelines.formats import layout, png, segments
 from panpipe.pipelines.formats import maps as formats_maps
-from panpipe.pipelines.formats import png, segments
 
-FOLDERS = ('panoptic', 'semantic', 'instance')
-PIXELS = ('semantic',)
+FOLDERS = (layout.PANOPTIC, layout.SEMANTIC, layout.INSTANCE)
+PIXELS = (layout.SEMANTIC,)
 ALLOWS_NUMBERS = False  # as ids of images, whatever these are called
-_MASKS = 'masks'
 _LONGEST = 200  # characters of the names of masks, which file systems limit to 255 bytes
 
 
@@ -52,24 +50,25 @@ def write(folder: str, maps: formats_maps.Maps, spec: datasets.DatasetSpec) -> f
       spec: knows the official class ids.
     """
     file_name = f'{image_id(maps.name)}.png'
-    semantic = os.path.join(folder, 'semantic', file_name)
+    semantic = addresses.join(folder, layout.SEMANTIC, file_name)
     if maps.scores is None:
         png.save(semantic, segments.official(maps.semantic, spec))
         return formats_maps.Note(maps.name, None, [])
     extents = masks.extents(maps.panoptic)
     colors, found = segments.encode(maps.panoptic, spec, extents)
     tasks = [
-        lambda: png.save(os.path.join(folder, 'panoptic', file_name), colors),
+        lambda: png.save(addresses.join(folder, layout.PANOPTIC, file_name), colors),
         lambda: png.save(semantic, segments.official(maps.semantic, spec)),
     ]
-    png.side_by_side(tasks + _instances(os.path.join(folder, 'instance'), maps, extents, spec))
+    png.side_by_side(tasks + _instances(addresses.join(folder, layout.INSTANCE), maps, extents, spec))
     return formats_maps.Note(maps.name, segments.annotation(image_id(maps.name), file_name, found), [])
 
 
-def documents(notes: Sequence[formats_maps.Note], spec: datasets.DatasetSpec) -> dict[str, Any]:
-    """Makes the content of the JSON files over all images, by file name."""
-    listed = [note.annotation for note in notes if note.annotation is not None]
-    return {'panoptic.json': segments.document(listed, spec)} if listed else {}
+def documents(notes: formats_maps.Notes, spec: datasets.DatasetSpec) -> dict[str, Iterator[str]]:
+    """Makes the text of the JSON files over all images, part by part, by file name."""
+    if not formats_maps.has_panoptic(notes):
+        return {}
+    return {layout.DOCUMENT: segments.document(formats_maps.annotations(notes), spec)}
 
 
 def _instances(
@@ -77,16 +76,15 @@ def _instances(
 ) -> list[Callable[[], None]]:
     """Lists the tasks of writing the masks, and the file that names them."""
     name = image_id(maps.name)
-    os.makedirs(os.path.join(folder, _MASKS), exist_ok=True)
     tasks, lines = [], []
     for number, (panoptic_id, score) in enumerate(formats_maps.things(maps, extents)):
-        path = f'{_MASKS}/{mask_name(str(name))}_{number:03d}.png'
-        place = os.path.join(folder, path)
+        path = f'{layout.MASKS}/{mask_name(str(name))}_{number:03d}.png'
+        place = addresses.join(folder, path)
         tasks.append(functools.partial(_write_mask, place, maps.panoptic, panoptic_id, extents[panoptic_id]))
         category = spec.by_id[panoptic_id // spec.labels.label_divisor]
         lines.append(f'{path} {category.official_id} {score:.9g}\n')
-    text = os.path.join(folder, f'{name}.txt')
-    return [*tasks, functools.partial(outputs.write_whole, text, ''.join(lines).encode())]
+    text = addresses.join(folder, f'{name}.txt')
+    return [*tasks, functools.partial(files.write_whole, text, ''.join(lines).encode())]
 
 
 def mask_name(name: str) -> str:
@@ -104,4 +102,4 @@ def mask_name(name: str) -> str:
 def _write_mask(path: str, panoptic: np.ndarray, panoptic_id: int, extent: masks.Extent) -> None:
     rows, columns = slice(extent.top, extent.bottom), slice(extent.left, extent.right)
     inside = panoptic[rows, columns] == panoptic_id
-    outputs.write_whole(path, png.encode_within(inside, panoptic.shape, (extent.top, extent.left)))
+    files.write_whole(path, png.encode_within(inside, panoptic.shape, (extent.top, extent.left)))

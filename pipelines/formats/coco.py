@@ -8,19 +8,19 @@ masks run-length encoded, as `COCO.loadRes` takes them. A semantic-only model ma
 Source: https://cocodataset.org/#format-results
 """
 
-import os
 import posixpath
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from panpipe.model import datasets
 from panpipe.model.metrics import masks
+from panpipe.model.storage import addresses
+from panpipe.pipelines.formats import layout, png, segments
 from panpipe.pipelines.formats import maps as formats_maps
-from panpipe.pipelines.formats import png, segments
 
-FOLDERS = ('panoptic',)
-PIXELS = ('semantic',)
+FOLDERS = (layout.PANOPTIC,)
+PIXELS = (layout.SEMANTIC,)
 ALLOWS_NUMBERS = True  # as ids of images, whatever these are called
 
 
@@ -52,10 +52,10 @@ def write(folder: str, maps: formats_maps.Maps, spec: datasets.DatasetSpec) -> f
     """
     file_name = f'{maps.name}.png'
     if maps.scores is None:
-        png.save(os.path.join(folder, 'semantic', file_name), segments.official(maps.semantic, spec))
+        png.save(addresses.join(folder, layout.SEMANTIC, file_name), segments.official(maps.semantic, spec))
         return formats_maps.Note(maps.name, None, [])
     colors, found = segments.encode(maps.panoptic, spec)
-    png.save(os.path.join(folder, 'panoptic', file_name), colors)
+    png.save(addresses.join(folder, layout.PANOPTIC, file_name), colors)
     annotation = segments.annotation(official_id(maps), file_name, found)
     return formats_maps.Note(maps.name, annotation, instances(maps, spec))
 
@@ -83,10 +83,10 @@ def instances(maps: formats_maps.Maps, spec: datasets.DatasetSpec) -> list[dict[
     ]
 
 
-def documents(notes: Sequence[formats_maps.Note], spec: datasets.DatasetSpec) -> dict[str, Any]:
-    """Makes the content of the JSON files over all images, by file name."""
-    listed = [note.annotation for note in notes if note.annotation is not None]
-    if not listed:
+def documents(notes: formats_maps.Notes, spec: datasets.DatasetSpec) -> dict[str, Iterator[str]]:
+    """Makes the text of the JSON files over all images, part by part, by file name."""
+    if not formats_maps.has_panoptic(notes):
         return {}
-    things = [entry for note in sorted(notes, key=lambda note: note.name) for entry in note.instances]
-    return {'panoptic.json': segments.document(listed, spec), 'instances.json': things}
+    things = (entry for note in notes.by_name() for entry in note.instances)
+    annotations = formats_maps.annotations(notes)
+    return {layout.DOCUMENT: segments.document(annotations, spec), layout.INSTANCES: segments.listed(things)}

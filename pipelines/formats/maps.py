@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The prediction of one image on its way into files, and the note of what was written."""
 
-from collections.abc import Container, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Container, Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -40,6 +40,16 @@ class Note(NamedTuple):
     instances: list[dict[str, Any]]
 
 
+class Notes(Protocol):
+    """Reads notes of images one by one, as often as wanted."""
+
+    def by_name(self) -> Iterator[Note]:
+        """Reads them in the order of the images' names."""
+
+    def by_file(self) -> Iterator[Note]:
+        """Reads them in the order of the names of the panoptic PNGs."""
+
+
 def things(maps: Maps, present: Container[int]) -> list[tuple[int, float]]:
     """Lists the things that are `present` in the panoptic map, as (panoptic id, score), surest first.
 
@@ -47,3 +57,13 @@ def things(maps: Maps, present: Container[int]) -> list[tuple[int, float]]:
     """
     found = [(i, score) for i, score in (maps.scores or {}).items() if i in present]
     return sorted(found, key=lambda thing: (-thing[1], thing[0]))
+
+
+def has_panoptic(notes: Notes) -> bool:
+    """Returns whether any image has panoptic files."""
+    return any(note.annotation is not None for note in notes.by_name())
+
+
+def annotations(notes: Notes) -> Iterator[dict[str, Any]]:
+    """Reads the entries of `panoptic.json`, in the order of the names of the PNGs."""
+    return (note.annotation for note in notes.by_file() if note.annotation is not None)

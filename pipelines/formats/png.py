@@ -11,7 +11,7 @@ from PIL import Image
 from zlib_ng import zlib_ng
 
 from panpipe.model import errors
-from panpipe.model.jobs import outputs
+from panpipe.model.storage import files
 
 _SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _GREY, _RGB = 0, 2
@@ -21,7 +21,7 @@ _LEVEL = 2
 
 def save(path: str, pixels: np.ndarray) -> None:
     """Saves uint8 [height, width] or [height, width, 3], uint16 or bool [height, width], as a PNG."""
-    outputs.write_whole(path, encode(pixels))
+    files.write_whole(path, encode(pixels))
 
 
 def side_by_side(tasks: Iterable[Callable[[], None]]) -> None:

@@ -4,7 +4,8 @@
 Source: https://cocodataset.org/#format-data, section 4 (panoptic segmentation).
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -125,11 +126,20 @@ def annotation(image_id: str | int, file_name: str, found: Sequence[labels.Segme
     }
 
 
-def document(annotations: Sequence[Mapping[str, Any]], spec: datasets.DatasetSpec) -> dict[str, Any]:
-    """Makes the content of the JSON file of a whole set of images."""
+def document(annotations: Iterable[Mapping[str, Any]], spec: datasets.DatasetSpec) -> Iterator[str]:
+    """Makes the text of the JSON file of a whole set of images, part by part: annotations in their order."""
     categories = [
         {'id': c.official_id, 'name': c.name, 'isthing': int(c.is_thing), 'color': list(c.color)}
         for c in spec.categories
     ]
-    ordered = sorted(annotations, key=lambda entry: entry['file_name'])
-    return {'annotations': ordered, 'categories': categories}
+    yield '{"annotations": '
+    yield from listed(annotations)
+    yield f', "categories": {json.dumps(categories)}}}'
+
+
+def listed(entries: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Makes the text of a JSON list, entry by entry."""
+    yield '['
+    for number, entry in enumerate(entries):
+        yield (', ' if number else '') + json.dumps(entry)
+    yield ']'

@@ -8,16 +8,18 @@ files whose names begin alike.
 Sources: https://www.cityscapes-dataset.com/submit/, https://cocodataset.org/#upload
 """
 
-import os
-import pathlib
 import re
+import shutil
 import zipfile
 from collections.abc import Mapping
 
 from panpipe.model import errors
+from panpipe.model.storage import addresses, files
+from panpipe.pipelines.formats import layout
 
-FOLDER = 'archives'
-Members = Mapping[str, pathlib.Path]
+# Addresses by the names in an archive.
+Members = Mapping[str, str]
+_DATE = (1980, 1, 1, 0, 0, 0)  # the same archive each time
 
 
 def check(split: str, algorithm: str) -> None:
@@ -34,49 +36,52 @@ def check(split: str, algorithm: str) -> None:
 
 
 def write(folder: str, format_name: str, split: str, algorithm: str) -> list[str]:
-    """Writes the archives of a folder of predictions into `archives/` in it, and returns their paths."""
-    root = pathlib.Path(folder)
-    wanted = _cityscapes(root) if format_name == 'cityscapes' else _coco(root, split, algorithm)
-    place = root / FOLDER
-    place.mkdir()
-    return [_zip(place / name, members) for name, members in wanted.items() if members]
+    """Writes the archives of a folder of predictions into `archives/` in it, and returns their addresses."""
+    wanted = _cityscapes(folder) if format_name == 'cityscapes' else _coco(folder, split, algorithm)
+    place = addresses.join(folder, layout.ARCHIVES)
+    return [_zip(addresses.join(place, name), members) for name, members in wanted.items() if members]
 
 
-def _cityscapes(root: pathlib.Path) -> dict[str, Members]:
+def _cityscapes(root: str) -> dict[str, Members]:
     return {
-        'pixel.zip': _below(root / 'semantic', ''),
-        'instance.zip': _below(root / 'instance', ''),
-        'panoptic.zip': _panoptic(root, 'panoptic'),
+        'pixel.zip': _below(root, layout.SEMANTIC, ''),
+        'instance.zip': _below(root, layout.INSTANCE, ''),
+        'panoptic.zip': _panoptic(root, layout.PANOPTIC),
     }
 
 
-def _coco(root: pathlib.Path, split: str, algorithm: str) -> dict[str, Members]:
+def _coco(root: str, split: str, algorithm: str) -> dict[str, Members]:
     panoptic = f'panoptic_{split}_{algorithm}_results'
     detections = f'detections_{split}_{algorithm}_results'
-    things = root / 'instances.json'
     return {
         f'{panoptic}.zip': _panoptic(root, panoptic),
-        f'{detections}.zip': {f'{detections}.json': things} if things.exists() else {},
-        'semantic.zip': _below(root / 'semantic', ''),
+        f'{detections}.zip': _document(root, layout.INSTANCES, detections),
+        'semantic.zip': _below(root, layout.SEMANTIC, ''),
     }
 
 
-def _panoptic(root: pathlib.Path, name: str) -> Members:
+def _panoptic(root: str, name: str) -> Members:
     """Puts the PNGs into a folder that is named as the JSON file beside it."""
-    document = root / 'panoptic.json'
-    found = {f'{name}.json': document} if document.exists() else {}
-    return {**found, **_below(root / 'panoptic', f'{name}/')}
+    return {**_document(root, layout.DOCUMENT, name), **_below(root, layout.PANOPTIC, f'{name}/')}
 
 
-def _below(folder: pathlib.Path, prefix: str) -> Members:
-    paths = sorted(path for path in folder.rglob('*') if path.is_file())
-    return {f'{prefix}{path.relative_to(folder).as_posix()}': path for path in paths}
+def _document(root: str, document: str, name: str) -> Members:
+    path = addresses.join(root, document)
+    return {f'{name}.json': path} if files.exists(path) else {}
 
 
-def _zip(path: pathlib.Path, members: Members) -> str:
-    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+def _below(root: str, folder: str, prefix: str) -> Members:
+    place = addresses.join(root, folder)
+    return {f'{prefix}{told.path.removeprefix(place).lstrip("/")}': told.path for told in files.tree(place)}
+
+
+def _zip(path: str, members: Members) -> str:
+    with files.created(path) as file, zipfile.ZipFile(file, 'w', zipfile.ZIP_DEFLATED) as archive:
         for name, member in members.items():
+            entry = zipfile.ZipInfo(name, _DATE)
             # What is compressed already stays as it is.
-            method = zipfile.ZIP_STORED if member.suffix == '.png' else zipfile.ZIP_DEFLATED
-            archive.write(member, name, method)
-    return os.fspath(path)
+            entry.compress_type = zipfile.ZIP_STORED if name.endswith('.png') else zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            with archive.open(entry, 'w', force_zip64=True) as target, files.opened(member) as source:
+                shutil.copyfileobj(source, target)
+    return path

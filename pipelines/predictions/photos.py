@@ -1,48 +1,142 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a model is to look at: image files of a folder or of a raw data set, or records."""
 
-import os
-import struct
+import abc
+import dataclasses
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from apache_beam.io import filesystem, filesystems
+import apache_beam as beam
 
 from panpipe.model import datasets, errors
+from panpipe.model.inputs import records
+from panpipe.model.storage import addresses, files, record_sets
 from panpipe.pipelines import sources
+from panpipe.pipelines.formats import registry
 from panpipe.pipelines.predictions import saved_model
+from panpipe.pipelines.record_files import lookup, plans
+from panpipe.pipelines.running import failures
 from panpipe.pipelines.sources import annotations, entries, listing
 
 # File systems allow 255 bytes, of which '.png.1234567.partial' and the like take some.
 _LONGEST_NAME = 230
-# A record of a TFRecord file: length in 8 bytes, 4 of checksum, the content, 4 of checksum.
-_HEADER, _TRAILER = 12, 4
 
 
-def are_at(place: str) -> bool:
-    """Returns whether this is a folder or an image file, by its ending; records are neither."""
-    return os.path.isdir(place) or (os.path.isfile(place) and listing.is_image(place))
+class Photos(abc.ABC):
+    """Names images, and reads them in a pipeline."""
+
+    @property
+    @abc.abstractmethod
+    def total(self) -> int:
+        """Number of images."""
+
+    @abc.abstractmethod
+    def tell(self, what: str, spec: datasets.DatasetSpec, *, is_strict: bool) -> None:
+        """Tells what was left out, and refuses images whose predictions could not be told apart."""
+
+    @abc.abstractmethod
+    def facts(self) -> list[files.Facts]:
+        """Looks up sizes and times of the files."""
+
+    @abc.abstractmethod
+    def read(
+        self, root: beam.Pipeline, done: frozenset[str], policy: failures.Policy
+    ) -> tuple[beam.PCollection[str], beam.PCollection[saved_model.Image], beam.PCollection]:
+        """Returns the names of all images, those images that are not done, and dead letters."""
 
 
-def find(given: str, split: str | None, spec: datasets.DatasetSpec) -> listing.Listing:
-    """Lists images, sorted by path: of a split of a raw data set, below a folder, or the one file itself.
+@dataclasses.dataclass(frozen=True)
+class ImageFiles(Photos):
+    """Images in files of their own."""
+
+    entries: listing.Listing
+
+    @property
+    def total(self) -> int:
+        """Number of images."""
+        return len(self.entries)
+
+    def tell(self, what: str, spec: datasets.DatasetSpec, *, is_strict: bool) -> None:
+        """Tells what was left out, and refuses images whose predictions could not be told apart."""
+        listing.tell('predict', what, self.entries, is_strict=is_strict)
+        check(self.entries, registry.FORMATS[registry.of(spec)])
+
+    def facts(self) -> list[files.Facts]:
+        """Looks up sizes and times of the image files, on an object store a folder at a time."""
+        return list(plans.facts([dataclasses.replace(entry, label=None) for entry in self.entries]).values())
+
+    def read(
+        self, root: beam.Pipeline, done: frozenset[str], policy: failures.Policy
+    ) -> tuple[beam.PCollection[str], beam.PCollection[saved_model.Image], beam.PCollection]:
+        """Returns the names of all images, those images that are not done, and dead letters."""
+        listed = root | 'Name files' >> beam.Create(
+            [dataclasses.replace(e, label=None) for e in self.entries]
+        )
+        names = listed | 'Names' >> beam.Map(_name)
+        loaded = (
+            listed
+            | 'Leave out done' >> beam.Filter(lambda entry: _name(entry) not in done)
+            | 'Spread files' >> beam.Reshuffle()
+            | 'Load' >> failures.Try(policy, lambda entry: (load(entry),), _name).split()
+        )
+        return names, loaded.results, loaded[failures.LETTERS]
+
+
+@dataclasses.dataclass(frozen=True)
+class Records(Photos):
+    """Images in files of records."""
+
+    found: tuple[files.Facts, ...]
+
+    @property
+    def total(self) -> int:
+        """Number of images."""
+        return record_sets.count(self.found)
+
+    def tell(self, what: str, spec: datasets.DatasetSpec, *, is_strict: bool) -> None:
+        """Has nothing to tell: records name their images, and nothing is left out."""
+
+    def facts(self) -> list[files.Facts]:
+        """Returns sizes and times of the files."""
+        return list(self.found)
+
+    def read(
+        self, root: beam.Pipeline, done: frozenset[str], policy: failures.Policy
+    ) -> tuple[beam.PCollection[str], beam.PCollection[saved_model.Image], beam.PCollection]:
+        """Returns the names of all images, those images that are not done, and dead letters."""
+        paths = [told.path for told in self.found]
+        serialized, letters = root | 'Read files' >> lookup.ReadRecords(paths, policy)
+        loaded = serialized | 'Parse' >> failures.Try(policy, lambda record: (_image(record),), _size).split()
+        names = loaded.results | 'Names' >> beam.Map(lambda image: image.name)
+        images = loaded.results | 'Leave out done' >> beam.Filter(lambda image: image.name not in done)
+        both = (letters, loaded[failures.LETTERS]) | 'Join letters' >> beam.Flatten()
+        return names, images, both
+
+
+def find(given: str, split: str | None, spec: datasets.DatasetSpec) -> Photos:
+    """Finds images: of a split of a raw data set, below a folder, a file, or in records that patterns match.
 
     Raises:
       errors.InputError: there is none, or two have the same name.
     """
     if split:
-        found: listing.Listing = sources.module(spec).list_images(given, split, spec, with_labels=False)
-    elif os.path.isdir(given):
-        found = annotations.images_below(given)
-    else:
-        folder, name = os.path.split(given)
-        found = listing.Listing(tuple(listing.entries_of([name], folder)), {})
+        return ImageFiles(sources.module(spec).list_images(given, split, spec, with_labels=False))
+    if not _are_at(given):
+        return _records(given)
+    found = image_files(given)
     if not found:
         raise errors.InputError(
             f'--input {given} holds no image file; for records give a glob pattern such as '
-            f"'{os.path.join(given, '*.tfrecord')}', for a raw data set add --split"
+            f"'{addresses.join(given, '*.tfrecord')}', for a raw data set add --split"
         )
-    return found
+    return ImageFiles(found)
+
+
+def image_files(given: str) -> listing.Listing:
+    """Lists the image files below a folder, sorted by path, or a file itself."""
+    if files.is_folder(given):
+        return annotations.images_below(given)
+    return listing.Listing(tuple(listing.entries_of([addresses.name(given)], addresses.parent(given))), {})
 
 
 def check(found: Iterable[entries.ImageFile], form: types.ModuleType) -> None:
@@ -86,59 +180,33 @@ def load(entry: entries.ImageFile) -> saved_model.Image:
     return saved_model.Image(entry.image_id, entries.load(entry).encoded, entry.official_id)
 
 
-def facts(found: Iterable[entries.ImageFile]) -> list[filesystem.FileMetadata]:
-    """Looks up sizes and times of image files on this machine; elsewhere that would take minutes."""
-    told = []
-    for entry in found:
-        state = None if '://' in entry.path else os.stat(entry.path)
-        told.append(
-            filesystem.FileMetadata(entry.path, state.st_size, state.st_mtime)
-            if state
-            else filesystem.FileMetadata(entry.path, 0)
-        )
-    return told
+def _are_at(place: str) -> bool:
+    """Returns whether this is a folder or an image file, by its ending; records are neither."""
+    return files.is_folder(place) or (listing.is_image(place) and files.is_file(place))
 
 
-def record_files(patterns: Sequence[str]) -> list[filesystem.FileMetadata]:
-    """Finds the files that glob patterns match.
-
-    Raises:
-      errors.InputError: a pattern matches no file, or image files.
-    """
-    found = []
-    for pattern, match in zip(patterns, filesystems.FileSystems.match(list(patterns)), strict=True):
-        if not match.metadata_list:
-            raise errors.InputError(f'--input {pattern} matches no file; run `panpipe convert` first')
-        for file in match.metadata_list:
-            if listing.is_image(file.path):
-                raise errors.InputError(
-                    f'--input {pattern} matches image files, such as {file.path}; a pattern is for records: '
-                    'give the folder of the images, or one of them'
-                )
-        found += match.metadata_list
-    return found
-
-
-def count_records(found: Sequence[filesystem.FileMetadata]) -> int:
-    """Counts the records in TFRecord files by hopping from header to header.
-
-    Raises:
-      errors.InputError: a file ends early, or there is no record at all.
-    """
-    total = sum(_count(file.path, file.size_in_bytes) for file in found)
-    if not total:
+def _records(patterns: str) -> Records:
+    found = record_sets.find('--input', patterns)
+    for told in found:
+        if listing.is_image(told.path):
+            raise errors.InputError(
+                f'--input {patterns} matches image files, such as {told.path}; a pattern is for records: '
+                'give the folder of the images, or one of them'
+            )
+    if not record_sets.count(found):
         raise errors.InputError(f'--input {found[0].path} and others hold no record; convert the data again')
-    return total
+    return Records(tuple(found))
 
 
-def _count(path: str, size: int) -> int:
-    number = place = 0
-    with filesystems.FileSystems.open(path) as file:
-        while place + _HEADER <= size:
-            file.seek(place)
-            (length,) = struct.unpack('<Q', file.read(8))
-            place += _HEADER + length + _TRAILER
-            number += 1
-    if place != size:
-        raise errors.InputError(f'{path} is cut short or no TFRecord file; convert the data again')
-    return number
+def _name(entry: entries.ImageFile) -> str:
+    return entry.image_id
+
+
+def _image(serialized: bytes) -> saved_model.Image:
+    record = records.parse(serialized)
+    check_name(record.image_id)
+    return saved_model.Image(record.image_id, record.encoded, record.official_id)
+
+
+def _size(serialized: bytes) -> str:
+    return f'a record of {len(serialized)} bytes'

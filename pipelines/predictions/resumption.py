@@ -1,108 +1,109 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work on a folder of predictions that goes on where it stopped, and appears only when it is whole.
+"""Work on a folder of predictions that goes on where it stopped, and is complete only at the end.
 
-The folder is made as `OUTPUT.partial`. There, `done/NAME.json` notes each image whose files are all written;
-`job.json` records model, format and input; a run resumes only its own predictions.
+On this machine the folder is made as `OUTPUT.partial` and renamed. On an object store, where renaming would
+copy every file, it is made in its place, and complete when `.unfinished` in it is gone. That folder holds
+`job.json`, which records model, format and input, so a run resumes only its own predictions; and `notes`.
 """
 
+import dataclasses
 import hashlib
 import json
 import os
-import pathlib
-import shutil
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
-from apache_beam.io import filesystem
-
 from panpipe.model import errors
-from panpipe.model.jobs import outputs
-from panpipe.pipelines.formats import maps
+from panpipe.model.storage import addresses, files
+from panpipe.pipelines.predictions import notes
 
-_DONE, _JOB = 'done', 'job.json'
+_MARK, _JOB, _NOTES = '.unfinished', 'job.json', 'notes'
 
 
+@dataclasses.dataclass(frozen=True)
 class Unfinished:
-    """Holds a folder of predictions in the making; workers get copies."""
+    """Names a folder of predictions in the making; workers get copies.
 
-    def __init__(self, folder: str) -> None:
-        """Takes the folder as it is."""
-        self.folder = folder
-        self.done = os.path.join(folder, _DONE)
+    Attributes:
+      output: address of the complete folder, absolute.
+      folder: where it is made.
+    """
+
+    output: str
+    folder: str
+
+    @property
+    def mark(self) -> str:
+        """Folder of what is not for keeps."""
+        return addresses.join(self.folder, _MARK)
+
+    @property
+    def notes(self) -> str:
+        """Folder of the notes of images that are done."""
+        return addresses.join(self.mark, _NOTES)
 
     @classmethod
     def open(cls, output: str, job: Mapping[str, Any]) -> Self:
-        """Goes on with what an interrupted run of the same job left beside `output`, or starts anew.
+        """Goes on with what an interrupted run of the same job left, or starts anew.
 
         Raises:
-          errors.InputError: a file is where the unfinished folder would be.
+          errors.InputError: the output is there and complete, or a file is where the unfinished folder would
+            be.
         """
-        unfinished = cls(f'{output}{outputs.PARTIAL}')
-        if os.path.lexists(unfinished.folder) and not os.path.isdir(unfinished.folder):
-            raise errors.InputError(f'{unfinished.folder} is a file; remove it or choose another --output')
-        path = pathlib.Path(unfinished.folder, _JOB)
-        try:
-            left = json.loads(path.read_text())
-        except (OSError, ValueError):
-            left = None
-        if left == dict(job):
-            os.makedirs(unfinished.done, exist_ok=True)  # it goes first when a folder is finished
-            number = len(os.listdir(unfinished.done))
-            print(f'panpipe predict: {number} images are done already, in {path.parent}', file=sys.stderr)
-            return unfinished
-        if os.path.exists(unfinished.folder):
-            print(
-                f'panpipe predict: {path.parent} is of another model, format or input; starts anew',
-                file=sys.stderr,
-            )
-            shutil.rmtree(unfinished.folder)
-        os.makedirs(unfinished.done)
-        outputs.write_whole(str(path), json.dumps(dict(job)).encode())
-        return unfinished
+        is_in_place = files.exists(addresses.join(output, _MARK, _JOB))
+        if files.exists(output) and not is_in_place:
+            raise errors.InputError(f'--output {output} exists; remove it or choose another folder')
+        is_made_there = is_in_place or addresses.is_remote(output)
+        found = cls(output, output if is_made_there else f'{output}{files.PARTIAL}')
+        path = addresses.join(found.mark, _JOB)
+        if files.exists(found.folder) and not files.is_folder(found.folder):
+            raise errors.InputError(f'{found.folder} is a file; remove it or choose another --output')
+        if _content(path) == dict(job):
+            told = f'{notes.count(found.notes)} images are done already, in {found.folder}'
+            print(f'panpipe predict: {told}', file=sys.stderr)
+            return found
+        if files.exists(found.folder):
+            told = f'{found.folder} is of another model, format or input; starts anew'
+            print(f'panpipe predict: {told}', file=sys.stderr)
+            files.delete([found.folder])
+        files.write_whole(path, json.dumps(dict(job)).encode())
+        return found
 
-    def lacks(self, name: str) -> bool:
-        """Returns whether the image of that name is still to be done."""
-        return not os.path.exists(self._path(name))
-
-    def note(self, note: maps.Note) -> None:
-        """Notes that the files of an image are there."""
-        outputs.write_whole(self._path(note.name), json.dumps(note).encode())
-
-    def notes(self) -> list[maps.Note]:
-        """Reads the notes of all images, by name."""
-        paths = sorted(pathlib.Path(self.done).glob('*.json'))
-        return [maps.Note(*json.loads(path.read_text())) for path in paths]
+    def is_finished(self) -> bool:
+        """Returns whether the output is complete, as a step that is done twice finds it."""
+        return files.exists(self.output) and not files.exists(addresses.join(self.output, _MARK, _JOB))
 
     def drop_parts(self) -> None:
         """Removes files that a worker had begun when it was stopped; none may be at work."""
-        for place, _, names in os.walk(self.folder):
-            for name in names:
-                if name.endswith(outputs.PARTIAL):
-                    os.remove(os.path.join(place, name))
+        if not addresses.is_remote(self.folder):
+            files.delete(told.path for told in files.tree(self.folder) if told.path.endswith(files.PARTIAL))
 
-    def finish(self, output: str) -> None:
-        """Drops the notes, and lets the folder appear."""
-        shutil.rmtree(self.done)
-        os.remove(os.path.join(self.folder, _JOB))
-        os.rename(self.folder, output)
-
-    def _path(self, name: str) -> str:
-        return os.path.join(self.done, f'{name}.json')
+    def finish(self) -> None:
+        """Lets the folder appear, and drops the notes."""
+        if self.folder != self.output:
+            os.rename(self.folder, self.output)
+        files.delete([addresses.join(self.output, _MARK)])
 
 
-def stamp(found: Iterable[filesystem.FileMetadata]) -> str:
+def stamp(found: Iterable[files.Facts]) -> str:
     """Returns a digest of names, sizes and times of files, which changes when these are written anew."""
-    told = sorted((file.path, file.size_in_bytes, file.last_updated_in_seconds) for file in found)
+    told = sorted(dataclasses.astuple(one) for one in found)
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def fingerprint(folder: str) -> str:
     """Returns a digest of all files below a folder, by their names and contents."""
     digest = hashlib.sha256()
-    for path in sorted(pathlib.Path(folder).rglob('*')):
-        if path.is_file():
-            digest.update(f'{path.relative_to(folder)}:{path.stat().st_size}\n'.encode())
-            with path.open('rb') as file:
-                digest.update(hashlib.file_digest(file, 'sha256').digest())
+    for told in files.tree(folder):
+        digest.update(f'{told.path.removeprefix(folder)}:{told.size}\n'.encode())
+        with files.opened(told.path) as file:
+            digest.update(hashlib.sha256(file.read()).digest())
     return digest.hexdigest()
+
+
+def _content(path: str) -> Any:
+    try:
+        return json.loads(files.read(path))
+    except ValueError:
+        return None

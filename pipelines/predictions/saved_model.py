@@ -4,7 +4,6 @@
 import concurrent.futures
 import gc
 import json
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,13 +13,14 @@ from apache_beam.utils import shared
 from panpipe.model import datasets, errors
 from panpipe.model.inputs import records
 from panpipe.model.jobs import quiet
+from panpipe.model.storage import addresses, cache, files
 from panpipe.pipelines.formats.maps import Maps
 
 # So many are decoded, predicted and written side by side, and done again after an interruption.
 _BATCH = 4
 _DECODERS = 2
 _SHOWN = 120  # characters of what TensorFlow says
-_FACTS = os.path.join('assets.extra', 'panpipe.json')
+_FACTS = 'assets.extra/panpipe.json'
 
 
 class Image(NamedTuple):
@@ -62,7 +62,7 @@ class Predictor:
             )
         self._tensorflow = tf
         self._has_instances = noted['has_instances']
-        self._model = tf.saved_model.load(folder)
+        self._model = tf.saved_model.load(cache.tree('--saved_model', folder))
         gc.freeze()  # what TensorFlow keeps need not be looked through again and again
 
     def predict(self, images: Sequence[Image]) -> list[Maps]:
@@ -156,15 +156,14 @@ def facts(folder: str) -> Mapping[str, Any]:
     Raises:
       errors.InputError: the folder is no SavedModel of panpipe.
     """
-    if not os.path.isfile(os.path.join(folder, 'saved_model.pb')):
+    if not files.is_file(addresses.join(folder, 'saved_model.pb')):
         raise errors.InputError(f'{folder} holds no saved_model.pb; make one with `panpipe export`')
     try:
-        with open(os.path.join(folder, _FACTS)) as file:
-            noted = json.load(file)
+        noted = json.loads(files.read(addresses.join(folder, _FACTS)))
         return {key: noted[key] for key in ('dataset', 'uses_op', 'has_instances')}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise errors.InputError(
-            f'{os.path.join(folder, _FACTS)} cannot be read ({type(error).__name__}: {error}); '
+            f'{addresses.join(folder, _FACTS)} cannot be read ({type(error).__name__}: {error}); '
             'export the model again with `panpipe export`'
         ) from error
 

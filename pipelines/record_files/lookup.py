@@ -1,45 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Single records out of TFRecord files, without TensorFlow."""
+"""Records out of files of records, one by one or in a pipeline, without TensorFlow."""
 
-import json
-import os
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from apache_beam.io import filesystem, filesystems, tfrecordio
+import apache_beam as beam
 
 from panpipe.model import errors
 from panpipe.model.inputs import records
-from panpipe.pipelines import files
-from panpipe.pipelines.record_files import shards
+from panpipe.model.storage import addresses, manifest, record_sets, tfrecords
+from panpipe.pipelines.running import failures
 
 
-def find_files(patterns: Sequence[str]) -> list[str]:
-    """Lists the files that match glob patterns, sorted; a folder stands for all `*.tfrecord` in it.
+class ReadRecords(beam.PTransform):
+    """Reads the serialised records of files, each file on one worker."""
 
-    Raises:
-      errors.InputError: a pattern matches no file.
-    """
-    found: set[str] = set()
-    for pattern in patterns:
-        paths = match(pattern)
-        if not paths:
-            raise errors.InputError(
-                f'{pattern} matches no file; give records of `panpipe convert`, such as records/train-*, '
-                'or a folder of `panpipe predict`'
-            )
-        found.update(paths)
-    return sorted(found)
+    def __init__(self, paths: Sequence[str], policy: failures.Policy) -> None:
+        """Takes the addresses of the files, and what to do with a damaged one."""
+        super().__init__()
+        # Workers have other working folders.
+        self._paths = [addresses.absolute(path) for path in paths]
+        self._policy = policy
+
+    def expand(self, root: beam.Pipeline) -> Any:
+        """Names the files, spreads them over workers, and reads them; returns records and dead letters."""
+        read = (
+            root
+            | 'Name files' >> beam.Create(self._paths, reshuffle=False)
+            | 'Spread files' >> beam.Reshuffle()
+            | 'Read records' >> failures.Try(self._policy, tfrecords.read).split(bytes)
+        )
+        return read.results, read[failures.LETTERS]
+
+
+def find_files(patterns: Sequence[str], option: str = 'records') -> list[str]:
+    """Lists the files that patterns match, sorted; `record_sets.find` says what it refuses."""
+    return [told.path for told in record_sets.find(option, patterns)]
 
 
 def match(pattern: str) -> list[str]:
-    """Lists the files that a glob pattern matches, or all `*.tfrecord` where it names a folder."""
-    if os.path.isdir(pattern) or pattern.endswith('/'):
-        return files.find(pattern, '*.tfrecord')
-    if os.path.isfile(pattern):
-        return [pattern]
-    matched = filesystems.FileSystems.match([pattern])[0].metadata_list
-    paths = [file.path for file in matched if not os.path.isdir(file.path)]
-    return paths + files.find(pattern, '*.tfrecord')
+    """Lists the files that a pattern matches, or all `*.tfrecord` where it names a folder."""
+    return [told.path for told in record_sets.match(pattern)]
 
 
 def read(paths: Sequence[str]) -> Iterator[bytes]:
@@ -49,27 +50,16 @@ def read(paths: Sequence[str]) -> Iterator[bytes]:
       errors.InputError: a file holds no records, or is damaged.
     """
     for path in paths:
-        try:
-            with filesystems.FileSystems.open(
-                path, compression_type=filesystem.CompressionTypes.UNCOMPRESSED
-            ) as file:
-                while (record := tfrecordio._TFRecordUtil.read_record(file)) is not None:
-                    yield record
-        except (OSError, ValueError) as error:
-            raise errors.InputError(
-                f'{path} is no intact record file ({str(error)[:80]}); convert the data again'
-            ) from error
+        yield from tfrecords.read(path)
 
 
 def dataset(path: str) -> str | None:
     """Names the data set that the manifest beside a record file tells of, or None where there is none."""
-    manifest = files.join(path.rpartition('/')[0] or '.', shards.MANIFEST)
-    if not files.exists(manifest):
-        return None
     try:
-        return str(json.loads(files.read(manifest))['dataset'])
-    except (ValueError, KeyError, TypeError) as error:
-        raise errors.InputError(f'{manifest} is damaged ({error}); name the data set: --dataset') from error
+        told = manifest.read(addresses.parent(path))
+    except errors.InputError as error:
+        raise errors.InputError(f'{error}; or name the data set: --dataset') from error
+    return told.dataset if told else None
 
 
 def find(paths: Sequence[str], wanted: str | None) -> Iterator[bytes]:

@@ -1,180 +1,121 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shards of a record set: dealt out, written aside by workers, published together.
+"""Writes the shards of a record set aside, one at a time, on workers.
 
-A worker gets the name of a plan, a small file that lists the images of one shard, so that nothing large goes
-through the runner. It writes the shard beside the plan. Only when all are whole do they take their places.
+A worker gets the name of a plan, so that nothing large goes through the runner. What it writes is whole or
+not there, and the same each time: work that is done twice does no harm, finished shards serve a later run.
 """
 
-import contextlib
 import dataclasses
-import importlib.metadata
+import functools
 import json
-import pickle
-import threading
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TextIO
+import time
+from collections.abc import Iterator
+from typing import Any
 
-import rich.console
-import rich.progress
-from apache_beam.io import filesystem, filesystems, tfrecordio
+import apache_beam as beam
+import google_crc32c
 
 from panpipe.model import errors
 from panpipe.model.inputs import records
-from panpipe.pipelines import files
+from panpipe.model.storage import addresses, files, manifest, tfrecords
+from panpipe.pipelines import execution
+from panpipe.pipelines.record_files import plans
+from panpipe.pipelines.running import failures
 from panpipe.pipelines.sources import entries
 
-MANIFEST = 'manifest.json'
-_SUFFIX = '.tfrecord'
-_POLL_SECONDS = 0.5
+DONE = '.done'
 
 
 @dataclasses.dataclass(frozen=True)
-class Shard:
-    """Lists what goes into one file.
+class Finished:
+    """States what became of a shard.
 
     Attributes:
-      split: 'train', 'val', …
-      index: of this file.
-      count: of the split's files.
-      entries: the images, in order.
+      shard: as the manifest lists it.
+      skipped: images that were left out.
     """
 
-    split: str
-    index: int
-    count: int
-    entries: tuple[entries.ImageFile, ...]
+    shard: manifest.Shard
+    skipped: tuple[failures.DeadLetter, ...]
 
-    @property
-    def name(self) -> str:
-        """File name, which says split, index and count."""
-        return f'{self.split}-{self.index:05d}-of-{self.count:05d}{_SUFFIX}'
+    def to_json(self) -> dict[str, Any]:
+        """Makes the content of its `.done` file."""
+        return {'shard': dataclasses.asdict(self.shard), 'skipped': [list(one) for one in self.skipped]}
 
 
-def deal(split: str, found: Sequence[entries.ImageFile], count: int) -> list[Shard]:
-    """Deals images out in contiguous runs of ceil(images / count); the last shards may be short or empty."""
-    size = -(-len(found) // count)
-    return [Shard(split, i, count, tuple(found[i * size : (i + 1) * size])) for i in range(count)]
+def finished(staging: str, output: str, name: str) -> Finished | None:
+    """Reads what became of a shard; None where it is not finished, or neither staged nor in its place."""
+    path = addresses.join(staging, f'{name}{DONE}')
+    if not files.exists(path):
+        return None
+    told = json.loads(files.read(path))
+    shard = manifest.Shard(**told['shard'])
+    if not any(_has_size(addresses.join(folder, name), shard.bytes) for folder in (staging, output)):
+        return None
+    return Finished(shard, tuple(failures.DeadLetter(*one) for one in told['skipped']))
 
 
-@contextlib.contextmanager
-def staged(output: str) -> Iterator[str]:
-    """Makes a folder inside `output` to work in, gone afterwards, as is a new `output` after a failure.
+class WriteShard(beam.DoFn):
+    """Writes the shards whose names come in, and passes the names on."""
+
+    def __init__(self, staging: str, label_format: str, policy: failures.Policy) -> None:
+        """Takes the staging folder, the format of labels, and what to do with damaged images."""
+        self._staging, self._label_format, self._policy = staging, label_format, policy
+
+    def process(self, name: str) -> Iterator[str]:
+        """Writes one shard.
+
+        Raises:
+          errors.InputError: an image or its annotation is missing or damaged.
+        """
+        started = time.monotonic()
+        done = write(name, self._staging, self._label_format, self._policy)
+        execution.count(
+            images=done.shard.records,
+            bytes=done.shard.bytes,
+            skipped=len(done.skipped),
+            worker_milliseconds=int(1000 * (time.monotonic() - started)),
+        )
+        yield name
+
+
+def write(name: str, staging: str, label_format: str, policy: failures.Policy) -> Finished:
+    """Writes the shard of that name into the staging folder, then a file that says so.
 
     Raises:
-      errors.InputError: no folder can be made there.
+      errors.InputError: an image or its annotation is missing or damaged, and the policy is to fail.
     """
-    is_new = not files.exists(output)
-    staging = files.join(output, f'.convert-{uuid.uuid4().hex[:8]}')
+    number = size = checksum = 0
+    skipped = []
+    with files.created(addresses.join(staging, name)) as file:
+        for entry in plans.shard(staging, name).entries:
+            content = policy.attempt(entry.image_id, functools.partial(_content, entry, label_format))
+            if isinstance(content, failures.DeadLetter):
+                skipped.append(content)
+                continue
+            file.write(content)
+            number, size = number + 1, size + len(content)
+            checksum = google_crc32c.extend(checksum, content)
+    done = Finished(manifest.Shard(name, number, size, f'{checksum:08x}'), tuple(skipped))
+    files.write_whole(addresses.join(staging, f'{name}{DONE}'), json.dumps(done.to_json()).encode())
+    return done
+
+
+def checksum(path: str) -> str:
+    """Computes what the manifest states as `crc32c` of a file."""
+    found = 0
+    with files.opened(path) as file:
+        while part := file.read(2**22):
+            found = google_crc32c.extend(found, part)
+    return f'{found:08x}'
+
+
+def _content(entry: entries.ImageFile, label_format: str) -> bytes:
+    return tfrecords.frame(records.serialize(entries.load(entry), label_format))
+
+
+def _has_size(path: str, size: int) -> bool:
     try:
-        filesystems.FileSystems.mkdirs(staging)
-    except (OSError, filesystem.BeamIOError) as error:
-        raise errors.InputError(f'cannot write into {output} ({error}); choose another --output') from error
-    try:
-        yield staging
-    except BaseException:
-        files.delete([*files.find(staging, '*'), staging, *([output] if is_new else [])])
-        raise
-    files.delete([*files.find(staging, '*'), staging])
-
-
-def save_plans(staging: str, planned: Sequence[Shard]) -> list[str]:
-    """Writes each shard's plan into the staging folder, and returns the shards' names."""
-    for shard in planned:
-        _write(files.join(staging, f'{shard.name}.plan'), pickle.dumps(shard))
-    return [shard.name for shard in planned]
-
-
-def write(name: str, staging: str, label_format: str) -> None:
-    """Writes the shard of that name aside. Runs on workers; doing it twice does no harm.
-
-    Raises:
-      errors.InputError: an image or its annotation is missing or damaged.
-    """
-    shard: Shard = pickle.loads(files.read(files.join(staging, f'{name}.plan')))
-    partial = files.join(staging, f'{name}.{uuid.uuid4().hex[:8]}')
-    with filesystems.FileSystems.create(partial, compression_type=_PLAIN) as file:
-        for entry in shard.entries:
-            record = entries.load(entry)
-            tfrecordio._TFRecordUtil.write_record(file, records.serialize(record, label_format))
-    filesystems.FileSystems.rename([partial], [files.join(staging, name)])
-
-
-def publish(staging: str, output: str, planned: Sequence[Shard], facts: Mapping[str, Any]) -> None:
-    """Moves finished shards to their places, removes those of an earlier run, writes the manifest last."""
-    manifest = files.join(output, MANIFEST)
-    kept = _earlier_splits(manifest, facts)
-    files.delete([manifest])
-    names = [shard.name for shard in planned]
-    filesystems.FileSystems.rename(
-        [files.join(staging, name) for name in names], [files.join(output, name) for name in names]
-    )
-    splits = dict.fromkeys(shard.split for shard in planned)
-    for split in splits:
-        stale = files.find(output, f'{split}-?????-of-?????{_SUFFIX}')
-        files.delete([path for path in stale if path.rsplit('/', 1)[-1] not in names])
-    told = {
-        split: {
-            'images': sum(len(shard.entries) for shard in planned if shard.split == split),
-            'shards': [shard.name for shard in planned if shard.split == split],
-            'label_format': facts['label_format'],
-            'has_instances': facts['has_instances'],
-        }
-        for split in splits
-    }
-    content = {
-        'dataset': facts['dataset'],
-        'panpipe': importlib.metadata.version('panpipe'),
-        'splits': {**kept, **told},
-    }
-    aside = files.join(staging, MANIFEST)
-    _write(aside, json.dumps(content, indent=2).encode() + b'\n')
-    filesystems.FileSystems.rename([aside], [manifest])
-
-
-@contextlib.contextmanager
-def progress(staging: str, total: int, console: TextIO) -> Iterator[None]:
-    """Shows how many shards the staging folder holds, wherever the workers are."""
-    done = threading.Event()
-    with rich.progress.Progress(
-        rich.progress.TextColumn('{task.completed}/{task.total} files'),
-        rich.progress.BarColumn(),
-        rich.progress.TimeElapsedColumn(),
-        console=rich.console.Console(file=console),
-    ) as bar:
-        task = bar.add_task('', total=total)
-
-        def count() -> None:
-            bar.update(task, completed=len(files.find(staging, f'*{_SUFFIX}')))
-
-        def watch() -> None:
-            while not done.wait(_POLL_SECONDS):
-                count()
-
-        thread = threading.Thread(target=watch, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
-            count()
-
-
-_PLAIN = filesystem.CompressionTypes.UNCOMPRESSED
-
-
-def _earlier_splits(manifest: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the splits of an earlier run on the same data set."""
-    if not files.exists(manifest):
-        return {}
-    try:
-        earlier = json.loads(files.read(manifest))
-        return dict(earlier['splits']) if earlier['dataset'] == facts['dataset'] else {}
-    except (ValueError, KeyError, TypeError):
-        return {}
-
-
-def _write(path: str, content: bytes) -> None:
-    with filesystems.FileSystems.create(path, compression_type=_PLAIN) as file:
-        file.write(content)
+        return files.facts(path).size == size
+    except (OSError, errors.InputError):
+        return False

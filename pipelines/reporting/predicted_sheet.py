@@ -122,7 +122,7 @@ def _photo_file(place: str, name: str, spec: datasets.DatasetSpec) -> np.ndarray
     """Finds the photo of an image among the image files of a folder: uint8 [height, width, 3]."""
     if not files.exists(place):
         raise errors.InputError(f'--photos {place}: there is no such folder or file; check the path')
-    for entry in photos.find(place, None, spec):
+    for entry in photos.image_files(place):
         if official_name(entry.image_id, spec) == name:
             return records.decode_image(photos.load(entry).encoded, entry.path)
     raise errors.InputError(f'--photos {place} holds no image {name}; check the folder')

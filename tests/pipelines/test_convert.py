@@ -17,7 +17,7 @@ import synthetic
 from panpipe.model import datasets
 from panpipe.model.inputs import records
 from panpipe.pipelines import convert, sources
-from panpipe.pipelines.record_files import lookup, shards
+from panpipe.pipelines.record_files import lookup, plans
 from panpipe.pipelines.sources import entries
 
 DATASETS = ('cityscapes_panoptic', 'coco_panoptic')
@@ -37,7 +37,11 @@ def _read(path):
 
 
 def _digests(folder):
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.iterdir()
+        if path.is_file()
+    }
 
 
 @pytest.fixture(scope='module')
@@ -136,7 +140,7 @@ def test_the_manifest_tells_what_is_there(raw, tmp_path):
     manifest = json.loads((tmp_path / 'manifest.json').read_text())
     assert manifest['dataset'] == 'cityscapes_panoptic'
     assert {split: facts['images'] for split, facts in manifest['splits'].items()} == {'val': 2, 'train': 7}
-    told = [name for facts in manifest['splits'].values() for name in facts['shards']]
+    told = [shard['name'] for facts in manifest['splits'].values() for shard in facts['shards']]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*told, 'manifest.json', 'notes.txt'])
 
 
@@ -157,12 +161,15 @@ def test_classes_alone(raw, tmp_path):
 
 
 def test_default_counts_of_shards():
-    assert convert._DEFAULT_SHARDS['cityscapes'] == 10
+    assert plans.shard_count(num_images=2975, num_bytes=7 * 2**30) == 56
+    assert plans.shard_count(num_images=118287, num_bytes=18 * 2**30) == 144
+    assert plans.shard_count(num_images=500, num_bytes=2**30) == 10
+    assert plans.shard_count(num_images=3, num_bytes=1) == 3
     listed = [entries.ImageFile(str(i), f'{i}.png', 'png') for i in range(2975)]
-    dealt = shards.deal('train', listed, 10)
+    dealt = plans.deal('train', listed, 10)
     assert [len(shard.entries) for shard in dealt] == [298] * 9 + [293]
     assert dealt[9].name == 'train-00009-of-00010.tfrecord'
-    coco = shards.deal('train', listed * 39 + listed[:2262], 1000)
+    coco = plans.deal('train', listed * 39 + listed[:2262], 1000)
     assert [len(shard.entries) for shard in coco] == [119] * 994 + [1] + [0] * 5
 
 
@@ -206,19 +213,23 @@ def _cut(root):
 
 
 @pytest.mark.parametrize('existing', [False, True])
-def test_a_damaged_image_leaves_nothing_behind(existing, tmp_path, capsys):
-    root = synthetic.toy(tmp_path)
+def test_a_damaged_image_leaves_what_was_there_and_what_is_finished(existing, tmp_path, capsys):
+    root = synthetic.toy(tmp_path, images=6)
     output = tmp_path / 'records'
     if existing:
         assert _convert(root, output) == 0
-    before = _digests(output) if existing else None
+    before = _digests(output) if existing else {}
     path = _cut(root)
+    whole = path.read_bytes()
     capsys.readouterr()
-    assert _convert(root, output, 'cityscapes_panoptic', '--num_shards=1') == 2
+    assert _convert(root, output, 'cityscapes_panoptic', '--num_shards=3') == 2
     line = _one_line(capsys)
     assert f'{path} cannot be decoded' in line
     assert line.endswith('fetch it again')
-    assert (_digests(output) if existing else output.exists()) == (before or False)
+    assert {name: digest for name, digest in _digests(output).items() if name in before} == before
+    (staging,) = (inner for inner in output.iterdir() if inner.is_dir())
+    assert len(list(staging.glob('*.done'))) > 0
+    assert path.read_bytes() == whole
 
 
 def test_output_that_is_a_file_is_told(raw, tmp_path, capsys):

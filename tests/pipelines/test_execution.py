@@ -10,6 +10,7 @@ from apache_beam.testing import util
 
 from panpipe.model import errors
 from panpipe.pipelines import execution
+from panpipe.pipelines.running import mistakes
 
 
 def _complain(number):
@@ -106,7 +107,7 @@ def test_faults_of_the_program_stay_what_they_are(mode, capfd):
     ],
 )
 def test_mistake_reads_tracebacks(text, message):
-    assert execution.mistake(RuntimeError(text)) == message
+    assert mistakes.message(RuntimeError(text)) == message
 
 
 def _interrupt(number):
@@ -122,8 +123,8 @@ def test_interruptions_on_workers_come_back(mode, capfd):
 
 
 def test_words_of_an_interruption_elsewhere_are_none():
-    assert not execution.is_interrupted(RuntimeError('KeyError: a KeyboardInterrupt'))
-    assert execution.is_interrupted(RuntimeError('Traceback:\n  File "x"\nKeyboardInterrupt\n\n'))
+    assert not mistakes.is_interrupted(RuntimeError('KeyError: a KeyboardInterrupt'))
+    assert mistakes.is_interrupted(RuntimeError('Traceback:\n  File "x"\nKeyboardInterrupt\n\n'))
 
 
 def test_mistake_follows_causes():

@@ -163,7 +163,7 @@ def test_wrong_records_are_told(changes, words):
 
 def test_no_file(tmp_path, capsys):
     assert _run(tmp_path) == 2
-    assert 'matches no file; run panpipe convert first' in capsys.readouterr().err
+    assert 'matches no file; give records that' in capsys.readouterr().err
     assert not (tmp_path / 'out').exists()
 
 
@@ -197,5 +197,5 @@ def test_damaged_record(tmp_path, capsys):
     _write(tmp_path / 'a.tfrecord', [np.zeros((30, 40), np.int32)])
     (tmp_path / 'a.tfrecord').write_bytes((tmp_path / 'a.tfrecord').read_bytes()[:-9])
     assert _run(tmp_path) == 2
-    assert 'a record is damaged (Not a valid TFRecord)' in capsys.readouterr().err
+    assert 'a.tfrecord is no intact record file' in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ['a.tfrecord']

@@ -2,7 +2,6 @@
 """From record files to batches: contents, order, repetition, and what a user may get wrong."""
 
 import io
-import json
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +14,7 @@ from PIL import Image
 from panpipe.custom_ops import library
 from panpipe.model import config, datasets, errors, tensors
 from panpipe.model.inputs import pipeline, records, resize, targets
+from panpipe.model.storage import manifest
 
 HEIGHT, WIDTH = 17, 33
 LABELS = datasets.find('cityscapes_panoptic').labels
@@ -213,8 +213,11 @@ def test_classes_alone_are_learnt_without_weights_of_instances(folder: pathlib.P
 def test_things_that_are_not_told_apart_teach_no_instances(tmp_path: pathlib.Path) -> None:
     for name in ('train', 'val'):
         _write(tmp_path / name, [0])
-    splits = {name: {'shards': [name], 'has_instances': name == 'val'} for name in ('train', 'val')}
-    (tmp_path / 'manifest.json').write_text(json.dumps({'splits': splits}))
+    splits = {
+        name: manifest.Split(1, 'zlib', name == 'val', (manifest.Shard(name, 1, 0, ''),))
+        for name in ('train', 'val')
+    }
+    manifest.write(tmp_path, manifest.Manifest('d', '1', splits))
     with pytest.raises(errors.InputError, match=r'train was converted with --semantic_only'):
         pipeline.training_samples(_experiment(tmp_path / 'train'))
     with pytest.raises(errors.InputError, match=r'eval_dataset_options\.file_pattern: .*train was converted'):

@@ -61,13 +61,3 @@ def test_folders(place):
         with pytest.raises(errors.InputError, match=message):
             outputs.check_folder('--output', path)
     assert outputs.nearest_folder('folder/a/b') == str(place / 'folder')
-
-
-def test_files_appear_whole(place, monkeypatch):
-    outputs.write_whole('new/deep/a', b'1')
-    assert (place / 'new/deep/a').read_bytes() == b'1'
-    monkeypatch.setattr(os, 'replace', lambda *names: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        outputs.write_whole('file', b'2')
-    assert (place / 'file').read_text() == 'kept'
-    assert not list(place.rglob(f'*{outputs.PARTIAL}'))

@@ -9,7 +9,7 @@ import pytest
 
 import buckets
 from panpipe.model import errors
-from panpipe.model.storage import addresses, files, local, reach
+from panpipe.model.storage import addresses, copies, files, reach
 
 
 @pytest.fixture(name='gs')
@@ -90,7 +90,7 @@ def test_trees_are_copied_here_and_back(root, tmp_path):
     tree = {'a': b'1', 'inner/b': b'22', 'inner/done': b''}
     for name, content in tree.items():
         files.write_whole(addresses.join(root, name), content)
-    with local.copies() as held:
+    with copies.holding() as held:
         here = pathlib.Path(held.tree('--input', root))
         assert {
             str(path.relative_to(here)): path.read_bytes() for path in here.rglob('*') if path.is_file()
@@ -105,7 +105,7 @@ def test_trees_are_copied_here_and_back(root, tmp_path):
 
 def test_messages_name_addresses_not_copies():
     def fill():
-        with local.copies() as held:
+        with copies.holding() as held:
             path = held.output('--output', 'memory://bucket/made')
             raise errors.InputError(f'{path} is full')
 

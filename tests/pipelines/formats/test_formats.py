@@ -99,7 +99,8 @@ def test_coco_files(tmp_path):
     assert (entry['image_id'], entry['file_name']) == (139, '000000000139.png')
     assert [s['category_id'] for s in entry['segments_info']] == [13, 200]
     assert [path.name for path in (tmp_path / 'panoptic').iterdir()] == ['000000000139.png']
-    (thing,) = coco.documents([note], SPECS[1])['instances.json']
+    documents = coco.documents(synthetic.Noted([note]), SPECS[1])
+    (thing,) = json.loads(''.join(documents['instances.json']))
     assert (thing['image_id'], thing['category_id'], thing['score']) == (139, 13, 0.5)
     assert coco_mask.decode(thing['segmentation']).tolist() == [[0, 1, 0]]
     assert 'bbox' not in thing  # pycocotools would take the detection for a box
@@ -110,15 +111,15 @@ def test_a_model_without_instances_writes_classes_alone(tmp_path, module, spec):
     (tmp_path / 'semantic').mkdir()
     semantic = np.array([[1, spec.labels.thing_ids[0]]], np.int32)
     note = module.write(tmp_path, maps.Maps('a', semantic, semantic, None), spec)
-    assert module.documents([note], spec) == {}
+    assert module.documents(synthetic.Noted([note]), spec) == {}
     assert [path.name for path in tmp_path.rglob('*.png')] == ['a.png']
     official = [spec.by_id[i].official_id for i in semantic.ravel()]
     assert png.load(str(tmp_path / 'semantic' / 'a.png'), 'L').ravel().tolist() == official
 
 
 def test_the_document_is_ordered_and_lists_the_categories():
-    entries = [segments.annotation(i, f'{i}.png', ()) for i in (2, 1)]
-    document = json.loads(json.dumps(segments.document(entries, SPECS[1])))
+    notes = [maps.Note(str(i), segments.annotation(i, f'{i}.png', ()), []) for i in (2, 1)]
+    document = json.loads(''.join(coco.documents(synthetic.Noted(notes), SPECS[1])['panoptic.json']))
     assert [entry['image_id'] for entry in document['annotations']] == [1, 2]
     assert document['categories'][0] == {'id': 1, 'name': 'person', 'isthing': 1, 'color': [220, 20, 60]}
     assert len(document['categories']) == 133

@@ -2,7 +2,6 @@
 """Records one by one, wherever they are, in the order of the files."""
 
 import gzip
-import json
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from apache_beam.io import filesystems, tfrecordio
 
 from panpipe.model import errors
 from panpipe.model.inputs import records
+from panpipe.model.storage import manifest
 from panpipe.pipelines.record_files import lookup
 
 
@@ -21,7 +21,7 @@ def folder(tmp_path):
             for name in 'ab':
                 record = records.Record(f'{name}{number}', b'x', 'png', 2, 3, np.zeros((2, 3), np.int32))
                 tfrecordio._TFRecordUtil.write_record(file, records.serialize(record))
-    (tmp_path / 'manifest.json').write_text(json.dumps({'dataset': 'coco_panoptic'}))
+    manifest.write(tmp_path, manifest.Manifest('coco_panoptic', '1', {}))
     (tmp_path / 'train-folder').mkdir()
     return tmp_path
 
@@ -42,7 +42,7 @@ def test_files_are_found_by_pattern_and_by_folder(folder):
         assert lookup.find_files(patterns) == both
     assert lookup.match(f'{folder}/train-1*') == both[1:]
     assert lookup.match(f'{folder}/none*') == []
-    with pytest.raises(errors.InputError, match='matches no file; give records of'):
+    with pytest.raises(errors.InputError, match='matches no file; give records that'):
         lookup.find_files([both[0], f'{folder}/train-folder'])
 
 

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Local copies for programs that know local files only: brought here before the work, taken away after it.
-
-TensorFlow reads and writes `gs://` itself, but not where STORAGE_EMULATOR_HOST says, nor `s3://`.
-"""
+"""Local copies for jobs that know local files only: brought here before the work, taken away after it."""
 
 import argparse
 import contextlib
@@ -13,8 +10,6 @@ from typing import Any
 
 from panpipe.model import errors
 from panpipe.model.storage import addresses, files, manifest, reach, record_sets
-
-_EMULATOR = 'STORAGE_EMULATOR_HOST'
 
 
 class Copies:
@@ -38,7 +33,14 @@ class Copies:
         if not files.exists(text):
             raise errors.InputError(f'{option} {text} does not exist; correct the address')
         place = self._place(text)
-        files.copy_tree(text, place)
+        if files.is_folder(text):
+            files.copy_tree(text, place)
+        else:  # with what lies beside it under the same name but for the ending
+            stem = addresses.name(text).partition('.')[0]
+            beside = addresses.join(addresses.escaped(addresses.parent(text)), f'{addresses.escaped(stem)}*')
+            for told in files.match(beside):
+                if addresses.name(told.path).partition('.')[0] == stem:
+                    files.download(told.path, os.path.join(os.path.dirname(place), addresses.name(told.path)))
         return place
 
     def records(self, option: str, patterns: str) -> str:
@@ -85,7 +87,7 @@ class Copies:
 
 
 @contextlib.contextmanager
-def copies() -> Iterator[Copies]:
+def holding() -> Iterator[Copies]:
     """Yields a holder of local copies; messages of mistakes inside name addresses."""
     with tempfile.TemporaryDirectory(prefix='panpipe-') as folder:
         held = Copies(folder)
@@ -95,35 +97,32 @@ def copies() -> Iterator[Copies]:
             raise type(error)(held.told(str(error))) from error
 
 
-def is_tensorflow(address: addresses.Address) -> bool:
-    """Returns whether TensorFlow itself reads and writes there."""
-    found = addresses.scheme(address)
-    return not found or (found == 'gs' and not os.environ.get(_EMULATOR))
-
-
 def run(
     body: Callable[[argparse.Namespace], None],
     arguments: argparse.Namespace,
     inputs: Sequence[str] = (),
     output: str = 'output',
+    kind: Callable[[str], Any] = str,
 ) -> None:
     """Runs a job that works on local files, with copies where its options name addresses.
 
     Args:
-      body: of the job; gets the arguments with paths for addresses.
+      body: of the job; gets the arguments with paths for addresses, and as `given` those of the user.
       arguments: as given; unset options are left alone.
       inputs: names of options whose files and folders are read.
       output: name of the option whose file or folder is written.
+      kind: makes of a path what the job takes, such as `pathlib.Path`.
 
     Raises:
       errors.InputError: storage cannot be reached, or lacks an input.
     """
-    with copies() as held:
+    with holding() as held:
         given: dict[str, Any] = vars(arguments)
         wanted = held.output(f'--{output}', given[output]) if given.get(output) else None
         read = {name: held.tree(f'--{name}', given[name]) for name in inputs if given.get(name)}
         if wanted is not None:
             read[output] = wanted
-        body(argparse.Namespace(**{**given, **read}))
+        typed = {name: kind(path) for name, path in read.items()}
+        body(argparse.Namespace(**{**given, **typed, 'given': arguments}))
         if wanted is not None:
             held.publish(wanted)

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lets finished shards take their places: shards first, then the manifest, then away with what is old.
+
+Until the manifest is replaced, readers see the earlier set. Publishing that was stopped anywhere is completed
+by doing it again.
+"""
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+import apache_beam as beam
+import rich.console
+import rich.progress
+
+from panpipe.model import errors
+from panpipe.model.storage import addresses, files, lock, manifest, record_sets
+from panpipe.pipelines.record_files import plans, shards
+from panpipe.pipelines.running import failures
+
+_POLL_SECONDS = 0.5
+
+
+class Publish(beam.DoFn):
+    """Publishes the shards of a staging folder, when all are written."""
+
+    def __init__(self, staging: str, output: str, digest: str, policy: failures.Policy) -> None:
+        """Takes both folders, the digest of the plan, and how many images may be missing."""
+        self._staging, self._output, self._digest, self._policy = staging, output, digest, policy
+
+    def process(self, seed: object, written: Iterable[str]) -> Iterator[str]:
+        """Publishes; `written` is there to be waited for. A second time, it does nothing."""
+        del seed
+        sum(1 for _ in written)
+        publish(self._staging, self._output, self._digest, self._policy)
+        yield self._output
+
+
+def publish(staging: str, output: str, digest: str, policy: failures.Policy) -> None:
+    """Moves finished shards to their places, writes the manifest, and removes what neither needs.
+
+    Raises:
+      errors.InputError: a shard is missing, too many images were skipped, or another run publishes there.
+    """
+    with lock.held(output, digest):
+        if _is_published(output, digest) and not files.exists(staging):
+            return  # a runner did this step twice
+        plan = plans.Plan.read(staging)
+        done = {name: shards.finished(staging, output, name) for name in plan.names}
+        missing = [name for name, one in done.items() if one is None]
+        if missing:
+            raise errors.InputError(
+                f'{missing[0]} ({len(missing)} of {len(done)} files) was not written into {staging}; '
+                'do all workers reach --output? Run the same command again'
+            )
+        found = {name: one for name, one in done.items() if one is not None}
+        policy.settle(output, (letter for one in found.values() for letter in one.skipped))
+        for name in plan.names:
+            if files.exists(addresses.join(staging, name)):
+                files.move(addresses.join(staging, name), addresses.join(output, name))
+        told = _manifest(plan, found, manifest.read(output) if _is_readable(output) else None)
+        manifest.write(output, told)
+        _delete_old(output, told, plan)
+    files.delete([staging])
+
+
+def left_behind(output: str) -> list[str]:
+    """Lists staging folders of interrupted runs."""
+    return [name for name in files.names(output) if name.startswith(plans.STAGING)]
+
+
+@contextmanager
+def progress(staging: str, total: int, console: TextIO) -> Iterator[None]:
+    """Shows how many shards of the staging folder are finished, wherever the workers are."""
+    done = threading.Event()
+    with rich.progress.Progress(
+        rich.progress.TextColumn('{task.completed}/{task.total} files'),
+        rich.progress.BarColumn(),
+        rich.progress.TimeElapsedColumn(),
+        console=rich.console.Console(file=console),
+    ) as bar:
+        task = bar.add_task('', total=total)
+
+        def watch() -> None:
+            while not done.wait(_POLL_SECONDS):
+                number = len(files.find(staging, f'*{shards.DONE}'))
+                bar.update(task, completed=max(number, int(bar.tasks[0].completed)))
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield
+            bar.update(task, completed=total)
+        finally:
+            done.set()
+            thread.join()
+
+
+def _manifest(
+    plan: plans.Plan, done: dict[str, shards.Finished], earlier: manifest.Manifest | None
+) -> manifest.Manifest:
+    splits = dict(earlier.splits) if earlier and earlier.dataset == plan.dataset else {}
+    for split, names in plan.shards.items():
+        listed = tuple(done[name].shard for name in names)
+        images = sum(shard.records for shard in listed)
+        splits[split] = manifest.Split(images, plan.label_format, plan.has_instances, listed, plan.digest)
+    return manifest.Manifest(plan.dataset, plan.version, splits)
+
+
+def _is_readable(output: str) -> bool:
+    """Returns whether there is a manifest of this version; one of another is replaced."""
+    try:
+        return manifest.read(output) is not None
+    except errors.InputError:
+        return False
+
+
+def _is_published(output: str, digest: str) -> bool:
+    told = manifest.read(output) if _is_readable(output) else None
+    return told is not None and any(split.plan == digest for split in told.splits.values())
+
+
+def _delete_old(output: str, told: manifest.Manifest, plan: plans.Plan) -> None:
+    for split in plan.shards:
+        named = {shard.name for shard in told.splits[split].shards}
+        there = files.find(output, f'{split}-?????-of-?????{record_sets.SUFFIX}')
+        files.delete([path for path in there if addresses.name(path) not in named])

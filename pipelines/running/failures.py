@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a job does with an image that it cannot read: it fails, or notes the image and goes on."""
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, Self, TypeVar
+
+import apache_beam as beam
+
+from panpipe.model import errors
+from panpipe.model.storage import addresses, files
+from panpipe.pipelines import execution
+
+T = TypeVar('T')
+LETTERS = 'letters'
+_END = object()
+ENDING = '.dead_letters.jsonl'
+
+
+class DeadLetter(NamedTuple):
+    """Names an image that was left out, and says why."""
+
+    image: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """States what happens to images that cannot be read.
+
+    Attributes:
+      skips: they are left out; else the job fails.
+      most: so many may be left out; None for any number.
+    """
+
+    skips: bool = False
+    most: int | None = None
+
+    @classmethod
+    def from_arguments(cls, arguments: argparse.Namespace) -> Self:
+        """Reads what `add_arguments` added.
+
+        Raises:
+          errors.InputError: --max_errors is negative, or given without --on_error skip.
+        """
+        skips, most = arguments.on_error == 'skip', arguments.max_errors
+        if most is not None and (most < 0 or not skips):
+            raise errors.InputError('--max_errors needs --on_error skip and a number of at least 0')
+        return cls(skips, most)
+
+    def attempt(self, image: str, call: Callable[[], T]) -> T | DeadLetter:
+        """Returns what `call` returns, or a dead letter of its mistake where images are skipped."""
+        try:
+            return call()
+        except errors.InputError as error:
+            if not self.skips:
+                raise
+            return DeadLetter(image, ' '.join(str(error).split()))
+
+    def settle(self, output: addresses.Address, letters: Iterable[DeadLetter]) -> int:
+        """Writes OUTPUT.dead_letters.jsonl, or removes an earlier one if there is none; returns their number.
+
+        Raises:
+          errors.InputError: there are more than may be.
+        """
+        path = f'{addresses.absolute(output)}{ENDING}'
+        ordered = sorted(set(letters))
+        if not ordered:
+            files.delete([path])
+            return 0
+        files.write_whole(path, b''.join(json.dumps(one._asdict()).encode() + b'\n' for one in ordered))
+        if self.most is not None and len(ordered) > self.most:
+            raise errors.InputError(
+                f'{len(ordered)} images cannot be read, more than --max_errors {self.most}; {path} names '
+                f'them, the first: {ordered[0].reason}'
+            )
+        return len(ordered)
+
+
+class Try(beam.DoFn):
+    """Makes results of each element; mistakes become dead letters where images are skipped."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        results: Callable[[Any], Iterable[Any]] | None = None,
+        name: Callable[[Any], str] = str,
+    ) -> None:
+        """Takes the policy, what makes results of an element, and what names it; or a subclass does that."""
+        self._policy, self._results, self._name = policy, results, name
+
+    def results(self, element: Any) -> Iterable[Any]:
+        """Returns the results of an element."""
+        assert self._results
+        return self._results(element)
+
+    def name(self, element: Any) -> str:
+        """Returns what a dead letter calls the element."""
+        return self._name(element)
+
+    def process(self, element: Any) -> Iterator[Any]:
+        """Yields the results, or a dead letter under the tag `LETTERS` after those before the mistake."""
+        results = iter(self.results(element))
+        while True:
+            found = self._policy.attempt(self.name(element), lambda: next(results, _END))
+            if found is _END:
+                return
+            if isinstance(found, DeadLetter):
+                execution.count(skipped=1)
+                yield beam.pvalue.TaggedOutput(LETTERS, found)
+                return
+            yield found
+
+    def split(self, kind: Any = Any) -> beam.PTransform:
+        """Makes the transform into `results`, of that type, and dead letters, `[LETTERS]`."""
+        return beam.ParDo(self).with_output_types(kind).with_outputs(LETTERS, main='results')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds --on_error and --max_errors."""
+    parser.add_argument(
+        '--on_error',
+        choices=('fail', 'skip'),
+        default='fail',
+        help=f'of an image that cannot be read: fail, or leave it out and note it in OUTPUT{ENDING}',
+    )
+    parser.add_argument(
+        '--max_errors', type=int, metavar='N', help='with --on_error skip: fail if there are more'
+    )
