@@ -16,11 +16,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Self
 
 import apache_beam as beam
-import numpy as np
 
-from panpipe.model import datasets, errors, image_files
+from panpipe.model import datasets, image_files
 from panpipe.model import labels as label_specs
-from panpipe.model.inputs import records
 from panpipe.model.jobs import command_line, outputs
 from panpipe.model.metrics import result_files, tally
 from panpipe.model.storage import addresses, files, reach, record_sets
@@ -29,7 +27,7 @@ from panpipe.pipelines.formats import registry
 from panpipe.pipelines.predictions import prediction_files
 from panpipe.pipelines.record_files import lookup
 from panpipe.pipelines.running import failures, totals
-from panpipe.pipelines.scoring import evaluation
+from panpipe.pipelines.scoring import evaluation, pairs
 from panpipe.pipelines.sources import entries, listing
 
 Accumulator = tuple[tally.Tally, list[tally.Image]]
@@ -39,22 +37,6 @@ _EXAMPLES = (
     "panpipe evaluate --dataset coco_panoptic --ground_truth 'records/val*' --predictions predictions "
     '--output evaluation.json',
 )
-
-
-class Truth(NamedTuple):
-    """Holds the ground truth of an image.
-
-    Attributes:
-      name: as records call it.
-      panoptic: ids, int32 [height, width].
-      official_id: what the annotation file calls it by, where that is not the name.
-      missing: class of each segment that the annotation lists and that has no pixel.
-    """
-
-    name: str
-    panoptic: np.ndarray
-    official_id: str | int | None = None
-    missing: tuple[int, ...] = ()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -157,7 +139,7 @@ class Source:
             return cls(tuple(found), (), policy)
         return cls((), tuple(lookup.find_files(addresses.listed(given), '--ground_truth')), policy)
 
-    def read(self, root: beam.Pipeline) -> tuple[beam.PCollection[Truth], beam.PCollection]:
+    def read(self, root: beam.Pipeline) -> tuple[beam.PCollection[pairs.Truth], beam.PCollection]:
         """Returns ground truth, and dead letters."""
         if not self.paths:
             names = root | 'Names' >> beam.Create(self.entries, reshuffle=True)
@@ -193,13 +175,13 @@ class Judge(failures.Try):
         """Reads the list of predictions, once a worker."""
         self._predictions = prediction_files.read(self._judgement.folder, self._judgement.spec)
 
-    def results(self, element: Truth) -> Iterator[tally.Tally]:
+    def results(self, element: pairs.Truth) -> Iterator[tally.Tally]:
         """Yields the counts of an image."""
-        counted = judge(element, self._predictions)
+        counted = pairs.judge(element, self._predictions)
         execution.count(images=1, bytes=element.panoptic.nbytes)
         yield counted
 
-    def name(self, element: Truth) -> str:
+    def name(self, element: pairs.Truth) -> str:
         """Names the image."""
         return element.name
 
@@ -235,65 +217,6 @@ class Join(beam.CombineFn):
         return dataclasses.replace(total, images=tuple(images))
 
 
-def judge(truth: Truth, found: prediction_files.Predictions) -> tally.Tally:
-    """Counts one image.
-
-    Raises:
-      errors.InputError: it has no prediction, or one of another size.
-    """
-    name = found.name_of(truth.name, truth.official_id) or truth.name
-    panoptic = found.panoptic(name) if found.has_panoptic else None
-    classes = found.semantic(name, panoptic)
-    for form, pixels in {'panoptic': panoptic, 'semantic': classes}.items():
-        if pixels is not None and pixels.shape != truth.panoptic.shape:
-            raise errors.InputError(
-                f'the {form} prediction of {truth.name} is {pixels.shape} (height, width), the ground truth '
-                f'{truth.panoptic.shape}; predict at the size of the image'
-            )
-    counted = tally.Tally.from_maps(truth.name, truth.panoptic, panoptic, classes, found.spec.labels)
-    return (
-        counted.missed(truth.missing, found.spec.labels) if truth.missing and found.has_panoptic else counted
-    )
-
-
-def from_record(serialized: bytes) -> Truth:
-    """Takes the ground truth out of a record.
-
-    Raises:
-      errors.InputError: the record has none, or is damaged.
-    """
-    return labelled(records.parse(serialized))
-
-
-def from_entry(entry: entries.ImageFile) -> Truth:
-    """Reads the annotation of an image of a raw data set.
-
-    Raises:
-      errors.InputError: it has none, or its files are damaged.
-    """
-    label = entry.label.read() if entry.label else None
-    if label is None:
-        raise _unlabelled(entry.image_id)
-    return Truth(entry.image_id, label.panoptic, entry.official_id, label.missing)
-
-
-def labelled(record: records.Record) -> Truth:
-    """Takes the ground truth out of a record.
-
-    Raises:
-      errors.InputError: there is none.
-    """
-    if record.panoptic is None:
-        raise _unlabelled(record.image_id)
-    return Truth(record.image_id, record.panoptic, record.official_id, record.missing)
-
-
-def _unlabelled(name: str) -> errors.InputError:
-    return errors.InputError(
-        f'the image {name} of --ground_truth has no annotation; evaluate on a split that has'
-    )
-
-
 def write(counted: tally.Tally, judgement: Judgement, letters: Sequence[failures.DeadLetter]) -> None:
     """Writes the JSON file of figures, and before it that of single images; each appears whole."""
     judgement.policy.settle(judgement.output, letters)
@@ -302,12 +225,12 @@ def write(counted: tally.Tally, judgement: Judgement, letters: Sequence[failures
     result_files.write(judgement.output, found.result)
 
 
-def _from_entry(entry: entries.ImageFile) -> Iterator[Truth]:
-    yield from_entry(entry)
+def _from_entry(entry: entries.ImageFile) -> Iterator[pairs.Truth]:
+    yield pairs.from_entry(entry)
 
 
-def _from_record(serialized: bytes) -> Iterator[Truth]:
-    yield from_record(serialized)
+def _from_record(serialized: bytes) -> Iterator[pairs.Truth]:
+    yield pairs.from_record(serialized)
 
 
 def _image_id(entry: entries.ImageFile) -> str:

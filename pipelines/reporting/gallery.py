@@ -12,8 +12,9 @@ from panpipe.model import datasets, errors
 from panpipe.model.drawing import error_maps, overlays, pictures
 from panpipe.model.inputs import records
 from panpipe.model.metrics import tally
-from panpipe.pipelines import evaluate, sources
+from panpipe.pipelines import sources
 from panpipe.pipelines.predictions import prediction_files
+from panpipe.pipelines.scoring import pairs
 from panpipe.pipelines.sources import entries
 
 _WIDTH = 640  # pixels: sharp at a third of a wide page, and still small
@@ -76,12 +77,12 @@ class Gallery:
 
     def judge(self, name: str) -> tally.Tally:
         """Counts one image, as the evaluate job does."""
-        return evaluate.judge(evaluate.from_entry(self.images[name])._replace(name=name), self.found)
+        return pairs.judge(pairs.from_entry(self.images[name])._replace(name=name), self.found)
 
     def card(self, name: str, group: str, pq: float | None) -> Card:
         """Draws one image."""
         record = sources.module(self.spec).load(self.images[name])
-        truth = evaluate.labelled(record).panoptic
+        truth = pairs.labelled(record).panoptic
         drawn = self._draw(records.decode_image(record.encoded, name), truth, self._prediction(name))
         seen = frozenset(
             int(i) for panoptic in drawn[1] for i in np.unique(self.spec.labels.decode(panoptic)[0])

@@ -22,7 +22,7 @@ from panpipe.model.metrics import boundary, quality, resampling, sizes, tally
 from panpipe.pipelines import evaluate, score, sources
 from panpipe.pipelines.formats import png, registry, segments
 from panpipe.pipelines.predictions import prediction_files
-from panpipe.pipelines.scoring import evaluation
+from panpipe.pipelines.scoring import evaluation, pairs
 
 CITYSCAPES, COCO = (datasets.SPECS[f'{name}_panoptic'] for name in ('cityscapes', 'coco'))
 SMALL = synthetic.SMALL
@@ -310,7 +310,7 @@ def test_two_segments_of_one_stuff_class_stay_two(tmp_path):
     (tmp_path / 'p' / 'panoptic.json').write_text(json.dumps(content))
     found = prediction_files.read(str(tmp_path / 'p'), COCO)
     truth = np.full((1, 4), COCO.labels.encode(COCO.from_official[187].id, 0))
-    counted = evaluate.judge(evaluate.Truth('a', truth), found)
+    counted = pairs.judge(pairs.Truth('a', truth), found)
     assert counted.panoptic.counts.sum(1).tolist() == [1, 0, 1]
 
 

@@ -367,12 +367,12 @@ def test_a_killed_run_goes_on_and_predicts_no_image_again(models, photos, tmp_pa
     program = (
         'import os, sys\n'
         'from panpipe.pipelines import predict\n'
-        'from panpipe.pipelines.predictions import notes\n'
+        'from panpipe.pipelines.predictions import notes, writing\n'
         'write = notes.write\n'
         'def last_words(folder, told):\n'
         '    write(folder, told)\n'
         '    if notes.count(folder) == 2: os.kill(os.getpid(), 9)\n'
-        'notes.write, predict._NOTES_A_FILE, predict._MOST_WAITING = last_words, 1, 1\n'
+        'notes.write, writing._NOTES_A_FILE, writing._MOST_WAITING = last_words, 1, 1\n'
         'predict.main(sys.argv[1:])\n'
     )
     _die(program, arguments, tmp_path)
