@@ -188,14 +188,14 @@ def _predictions(
 
 
 def _check(experiment: config.Experiment) -> None:
+    if not experiment.model_options.has_instances:
+        raise errors.InputError(
+            'this network has no instance branch, so there is no panoptic quality to gain'
+        )
     if experiment.model_options.has_masks:
         raise errors.InputError(
             'a mask transformer predicts whole masks; it has no classes, centers and offsets that oracles '
             'could put right: give a configuration of Panoptic-DeepLab'
-        )
-    if not experiment.model_options.has_instances:
-        raise errors.InputError(
-            'this network has no instance branch, so there is no panoptic quality to gain'
         )
     if not experiment.eval_dataset_options.decode_groundtruth_label:
         raise errors.InputError(
