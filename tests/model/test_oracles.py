@@ -13,6 +13,7 @@ import experiments
 import synthetic
 from panpipe.model import build, checkpoints, inference, oracles, tensors
 from panpipe.model.inputs import pipeline, records
+from panpipe.model.metrics import oracle_results, results
 from panpipe.model.training import evaluator
 
 SPEC = experiments.SPEC.labels
@@ -77,37 +78,37 @@ def test_the_baseline_is_the_evaluation(tmp_path, views):
 
 def test_a_poor_network_with_all_oracles_is_perfect(tmp_path):
     found = oracles.figures(_judge(_samples(tmp_path), _linear))
-    assert found['baseline']['pq']['all'] < 10
-    assert found['all']['pq'] == {'all': 100, 'things': 100, 'stuff': 100}
-    assert found['all']['miou'] == found['semantic']['miou'] == 100
-    gain = found['all']['gain']
-    assert gain['pq']['all'] == 100 - found['baseline']['pq']['all']
-    assert gain['miou'] == 100 - found['baseline']['miou']
-    assert found['baseline']['gain'] == {'pq': {'all': 0, 'things': 0, 'stuff': 0}, 'miou': 0}
+    assert found['baseline'].pq.all < 10
+    assert found['all'].pq == results.Groups(100, 100, 100)
+    assert found['all'].miou == found['semantic'].miou == 100
+    gain = found['all'].gain
+    assert gain.pq.all == 100 - found['baseline'].pq.all
+    assert gain.miou == 100 - found['baseline'].miou
+    assert found['baseline'].gain == oracle_results.Gain(results.Groups(0, 0, 0), 0)
 
 
 def test_true_centers_are_not_cut(tmp_path):
     """Two centers at most would be kept of four, and of equal ones none."""
     few = inference.Postprocessing(0.1, 3, 2, 0, use_op=True)
     found = oracles.figures(_judge(_samples(tmp_path), _linear, postprocessing=few))
-    assert found['all']['pq']['things'] == 100
+    assert found['all'].pq.things == 100
 
 
 def test_resizing_has_its_price(tmp_path):
     """Images of 47 x 93 are seen at 33 x 65: outlines are lost that no head can bring back."""
     found = oracles.figures(_judge(_samples(tmp_path, size=(47, 93)), _linear))
-    assert 60 < found['all']['pq']['all'] < 100
-    assert found['all']['pq']['all'] > found['semantic']['pq']['all']
+    assert 60 < found['all'].pq.all < 100
+    assert found['all'].pq.all > found['semantic'].pq.all
 
 
 def test_broken_offsets_hurt_things_only(tmp_path):
     found = _broken(tmp_path, lambda heads, targets: heads._replace(offset=-heads.offset))
     for name in ('baseline', 'semantic', 'center'):
-        assert found[name]['pq']['things'] < 100
-        assert found[name]['pq'] == found['baseline']['pq']
+        assert found[name].pq.things < 100
+        assert found[name].pq == found['baseline'].pq
     for name in ('offset', 'instances', 'all'):
-        assert found[name]['pq']['all'] == 100
-    assert all(one['pq']['stuff'] == one['miou'] == 100 for one in found.values())
+        assert found[name].pq.all == 100
+    assert all(one.pq.stuff == one.miou == 100 for one in found.values())
 
 
 def test_missing_centers_hurt_things_only(tmp_path):
@@ -115,11 +116,11 @@ def test_missing_centers_hurt_things_only(tmp_path):
         tmp_path, lambda heads, targets: heads._replace(center_heatmap=heads.center_heatmap * 0.05)
     )
     for name in ('baseline', 'semantic', 'offset'):
-        assert found[name]['pq'] == found['baseline']['pq']
-        assert found[name]['pq']['things'] < 100
+        assert found[name].pq == found['baseline'].pq
+        assert found[name].pq.things < 100
     for name in ('center', 'instances', 'all'):
-        assert found[name]['pq']['all'] == 100
-    assert all(one['pq']['stuff'] == one['miou'] == 100 for one in found.values())
+        assert found[name].pq.all == 100
+    assert all(one.pq.stuff == one.miou == 100 for one in found.values())
 
 
 def test_confused_stuff_hurts_stuff_only(tmp_path):
@@ -132,12 +133,12 @@ def test_confused_stuff_hurts_stuff_only(tmp_path):
 
     found = _broken(tmp_path, confuse)
     for name in ('baseline', 'center', 'offset', 'instances'):
-        assert found[name]['pq'] == found['baseline']['pq']
-        assert found[name]['pq']['stuff'] < 100
-        assert found[name]['miou'] < 100
+        assert found[name].pq == found['baseline'].pq
+        assert found[name].pq.stuff < 100
+        assert found[name].miou < 100
     for name in ('semantic', 'all'):
-        assert found[name]['pq']['all'] == found[name]['miou'] == 100
-    assert all(one['pq']['things'] == 100 for one in found.values())
+        assert found[name].pq.all == found[name].miou == 100
+    assert all(one.pq.things == 100 for one in found.values())
 
 
 def test_the_network_keeps_its_say_where_truth_is_silent():
