@@ -133,7 +133,7 @@ def test_a_template_publishes_as_a_step_of_its_pipeline(store, capsys):
     pytest.importorskip('google.cloud.storage')
     beam = [
         '--runner=DataflowRunner', '--project=p', '--region=us-central1', '--no_auth', '--temp_location=gs://data/temp',
-        '--template_location=gs://data/templates/convert', '--save_main_session=false',
+        '--template_location=gs://data/templates/convert',
     ]  # fmt: skip
     arguments = ['--input', 'gs://data/raw', '--output', 'gs://data/later', '--splits=val']
     assert convert.main([*DATASET, *arguments, *beam]) == 0

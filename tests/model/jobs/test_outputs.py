@@ -19,7 +19,7 @@ def place(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    'path', ['a.json', 'new/deep/a.json', 'file', 'folder/a', 'gs://bucket/a', 'nowhere']
+    'path', ['a.json', 'new/deep/a.json', 'file', 'folder/a', 'memory://bucket/a', 'nowhere']
 )
 def test_files_that_can_be_written(place, path):
     before = sorted(os.listdir(place))
@@ -51,7 +51,7 @@ def test_a_folder_that_must_not_be_written(place, monkeypatch):
 
 
 def test_folders(place):
-    for path in ('folder', 'new/deep', '.', 'gs://bucket/a'):
+    for path in ('folder', 'new/deep', '.', 'memory://bucket/a'):
         outputs.check_folder('--output', path)
     for path, message in {
         'file': 'is a file; name a folder',
