@@ -11,7 +11,7 @@ STAMP := .installed$(addprefix -,$(notdir $(PYTHON)))
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock op compiler demo test test-slow gpu-check test-containers test-distributed lint bench compile clean
+.PHONY: help install lock op compiler demo test test-slow gpu-check test-containers lint bench compile clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,13 +64,6 @@ gpu-check: ## Compare and time the CUDA kernels without TensorFlow (skipped with
 
 test-containers: .venv/.installed ## Build the image with podman and run the pipeline in it, as root; says what is missing
 	$(BIN)/pytest -m containers -rs tests/containers
-
-test-distributed: install ## The Beam jobs on two workers without a shared disk, under kills (needs Go)
-	@command -v go >/dev/null || { echo "SKIPPED: no Go here, which builds prism and fake-gcs-server"; exit 0; }; \
-	mkdir -p build/bed && \
-	{ [ -x build/bed/prism ] || GOBIN=$(CURDIR)/build/bed go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0; } && \
-	{ [ -x build/bed/fake-gcs-server ] || GOBIN=$(CURDIR)/build/bed go install github.com/fsouza/fake-gcs-server@latest; } && \
-	$(BIN)/python tests/distributed/bed.py --bin build/bed $(ARGS)
 
 lint: .venv/.installed ## Style and types
 	$(BIN)/ruff check .

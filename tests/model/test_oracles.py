@@ -198,7 +198,7 @@ def test_the_job_writes_and_shows_all_oracles(tmp_path, run, capsys):
     ('more', 'words'),
     [
         ('eval_dataset_options.decode_groundtruth_label=false', 'oracles know the ground truth'),
-        ('eval_dataset_options.file_pattern=nowhere*', "no file matches 'nowhere*'"),
+        ('eval_dataset_options.file_pattern=nowhere*', 'nowhere* matches no file; give records'),
     ],
 )
 def test_mistakes_are_told_in_one_line(tmp_path, run, capsys, more, words):
