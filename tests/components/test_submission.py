@@ -60,6 +60,9 @@ def server(monkeypatch, tmp_path):
     made.server_close()
 
 
+FIELD = 'trainer_options.steps_per_loop=10'
+
+
 def _submit(server, *more):
     endpoint = f'http://127.0.0.1:{server.server_port}'
     image = [] if '--pipeline' in more else ['--image', IMAGE]
@@ -67,7 +70,7 @@ def _submit(server, *more):
 
 
 def test_a_run_is_started_with_pipeline_and_parameters(server, capsys):
-    assert _submit(server, '--run_name', 'first', 'toy_images=3', 'overrides=["a=1"]') == 0
+    assert _submit(server, '--run_name', 'first', 'toy_images=3', f'overrides=["{FIELD}"]') == 0
     assert capsys.readouterr().out.strip().endswith('/#/runs/details/r1')
     (_, experiment), (path, run) = server.posted
     assert experiment['display_name'] == 'trials'
@@ -79,7 +82,7 @@ def test_a_run_is_started_with_pipeline_and_parameters(server, capsys):
     assert images == {IMAGE}
     parameters = run['runtime_config']['parameters']
     assert parameters['toy_images'] == 3
-    assert parameters['overrides'] == ['a=1']
+    assert parameters['overrides'] == [FIELD]
     assert 'mobilenet_v3_small' in parameters['config']
 
 

@@ -127,17 +127,3 @@ def test_a_missing_bucket_is_told_in_one_line(store, main, arguments, capsys):
     error = capsys.readouterr().err
     assert 'there is no bucket none' in error
     assert error.count('\n') == 1
-
-
-def test_a_template_publishes_as_a_step_of_its_pipeline(store, capsys):
-    pytest.importorskip('google.cloud.storage')
-    beam = [
-        '--runner=DataflowRunner', '--project=p', '--region=us-central1', '--no_auth', '--temp_location=gs://data/temp',
-        '--template_location=gs://data/templates/convert',
-    ]  # fmt: skip
-    arguments = ['--input', 'gs://data/raw', '--output', 'gs://data/later', '--splits=val']
-    assert convert.main([*DATASET, *arguments, *beam]) == 0
-    assert 'wrote the template' in capsys.readouterr().out
-    assert 'Publish them all' in files.read('gs://data/templates/convert').decode()
-    (staging,) = {name.split('/')[1] for name in store.names('data') if name.startswith('later/.convert-')}
-    assert files.exists(f'gs://data/later/{staging}/plan.json')

@@ -257,7 +257,7 @@ def test_patterns_add_up(folder: pathlib.Path) -> None:
 
 
 def _broken(folder: pathlib.Path) -> Iterator[tuple[config.Experiment, str]]:
-    yield _experiment(''), r'train_dataset_options\.file_pattern: no record files are named'
+    yield _experiment(''), r'train_dataset_options\.file_pattern: records: names no records'
     yield _experiment(f'{folder}/val-*'), r"train_dataset_options\.file_pattern: no file matches '.*/val-\*'"
     (folder / 'empty').write_bytes(b'')
     yield _experiment(f'{folder}/empty'), r'empty .*hold no record; convert again'
