@@ -258,12 +258,15 @@ def test_patterns_add_up(folder: pathlib.Path) -> None:
 
 def _broken(folder: pathlib.Path) -> Iterator[tuple[config.Experiment, str]]:
     yield _experiment(''), r'train_dataset_options\.file_pattern: records: names no records'
-    yield _experiment(f'{folder}/val-*'), r"train_dataset_options\.file_pattern: no file matches '.*/val-\*'"
+    yield (
+        _experiment(f'{folder}/val-*'),
+        r'train_dataset_options\.file_pattern: records: .*/val-\* matches no file',
+    )
     (folder / 'empty').write_bytes(b'')
     yield _experiment(f'{folder}/empty'), r'empty .*hold no record; convert again'
     (folder / 'text').write_bytes(b'these are no records, whatever the name says')
     yield _experiment(f'{folder}/text'), r'text is no intact record file; give a pattern'
-    yield _experiment(str(folder)), r'is no intact record file; give a pattern'
+    yield _experiment(str(folder)), r'matches no file; give records that `panpipe convert` wrote'
     with tf.io.TFRecordWriter(str(folder / 'bytes')) as writer:
         writer.write(b'\x00no example')
     yield _experiment(f'{folder}/bytes'), r'is not a tf\.train\.Example'
