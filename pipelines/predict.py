@@ -175,14 +175,15 @@ def _format(wanted: str | None, spec: datasets.DatasetSpec) -> str:
 @contextlib.contextmanager
 def _watched(folder: str, total: int) -> Iterator[None]:
     """Shows progress by the number of files in a folder, whatever process writes them."""
-    is_over = threading.Event()
+    is_over, is_whole = threading.Event(), threading.Event()
 
     def look() -> None:
         shown, is_last = 0, False
         with progress.bar('predict', total) as advance:
             while not is_last:
                 is_last = is_over.wait(_SECONDS_BETWEEN_LOOKS)
-                number = notes.count(folder)
+                # At the end the notes are gone, and nothing is left to do.
+                number = total if is_whole.is_set() else notes.count(folder)
                 if number > shown:
                     advance(number, '')
                     shown = number
@@ -191,6 +192,7 @@ def _watched(folder: str, total: int) -> Iterator[None]:
     watcher.start()
     try:
         yield
+        is_whole.set()
     finally:
         is_over.set()
         watcher.join()

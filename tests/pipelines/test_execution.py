@@ -130,7 +130,7 @@ def test_words_of_an_interruption_elsewhere_are_none():
 def test_mistake_follows_causes():
     outer = RuntimeError('pipeline failed')
     outer.__cause__ = errors.InputError("a\nb [while running 'Load']")
-    assert execution.mistake(outer) == 'a b'
+    assert mistakes.message(outer) == 'a b'
 
 
 @pytest.mark.slow

@@ -161,7 +161,7 @@ def test_a_record_without_label_is_its_photo(tmp_path):
         (['BARE'], 'no manifest.json beside the records names their data set; give --dataset'),
         (['BARE', '--dataset', 'OTHER'], 'check --dataset'),
         (['CUT'], 'is no intact record file'),
-        (['EMPTY'], 'EMPTY matches no file; give records of `panpipe convert`'),
+        (['EMPTY'], 'EMPTY matches no file; give records that `panpipe convert` wrote'),
         (['none*'], 'none* matches no file'),
         (['P'], 'name their data set: --dataset'),
         (['P', '--dataset', 'OTHER'], 'is of another data set than '),
