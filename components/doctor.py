@@ -84,6 +84,9 @@ def tensorflow(settings: config.Experiment | None = None) -> Iterator[Finding]:
         yield Finding('network', 'ok', f'can be built, {facts["parameters"] / 1e6:.1f} million parameters')
     found = ', '.join(facts['accelerators'])
     yield Finding('accelerators', 'ok' if found else 'warn', found or 'none; training runs on the processors')
+    if facts['op_mistake']:
+        yield Finding('compiled op', 'bad', facts['op_mistake'])
+        return
     cure = 'not built, the slower TensorFlow version runs; python -m panpipe.custom_ops.build'
     yield Finding('compiled op', 'ok' if facts['has_op'] else 'warn', 'loads' if facts['has_op'] else cure)
 

@@ -10,7 +10,22 @@ import types
 
 import tensorflow as tf
 
+from panpipe.model import errors
+
 FOLDER = pathlib.Path(__file__).parent
+# All ops that the library holds, under their names in Python.
+OPS = (
+    'panpipe_cut_image',
+    'panpipe_cut_label',
+    'panpipe_depthwise_kernel_gradient',
+    'panpipe_group',
+    'panpipe_instance_sums',
+    'panpipe_mask_confidences',
+    'panpipe_merge',
+    'panpipe_panoptic_from_heads',
+    'panpipe_panoptic_from_masks',
+    'panpipe_targets',
+)
 _LOCK = threading.Lock()
 
 
@@ -41,6 +56,7 @@ def load() -> types.ModuleType | None:
       The module with one function an op, or None where they were not compiled; a warning says that, once.
 
     Raises:
+      InputError: the library was built before some op was written.
       tf.errors.NotFoundError: the file is there, but is no library for this machine.
     """
     with _LOCK:
@@ -57,6 +73,12 @@ def _load(library: pathlib.Path, cuda_library: pathlib.Path) -> types.ModuleType
         )
         return None
     ops = tf.load_op_library(str(library))
+    missing = [name for name in OPS if not hasattr(ops, name)]
+    if missing:
+        raise errors.InputError(
+            f'{library} is older than this panpipe: it lacks {", ".join(missing)}; build it anew: '
+            'python -m panpipe.custom_ops.build --force'
+        )
     if cuda_library.is_file():
         tf.load_library(str(cuda_library))  # more kernels for the same ops
     return ops

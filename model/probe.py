@@ -12,7 +12,7 @@ import sys
 import tensorflow as tf
 
 from panpipe.custom_ops import library
-from panpipe.model import build, config
+from panpipe.model import build, config, errors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,13 +21,15 @@ class Probe:
 
     Attributes:
       accelerators: type and name of each device that is no CPU.
-      has_op: whether the compiled op is there and loads.
+      has_op: whether the compiled op is there.
+      op_mistake: why it does not serve, empty where it loads or is not there.
       parameters: number of the network's parameters, 0 where no experiment is given.
       mistake: why the network cannot be built, empty where it can.
     """
 
     accelerators: tuple[str, ...]
     has_op: bool
+    op_mistake: str = ''
     parameters: int = 0
     mistake: str = ''
 
@@ -37,15 +39,23 @@ def probe(text: str) -> Probe:
     devices = (device for device in tf.config.list_physical_devices() if device.device_type != 'CPU')
     accelerators = tuple(f'{device.device_type} {device.name}' for device in devices)
     tf.config.set_visible_devices([], 'GPU')  # they may be at work
-    has_op = library.available()
-    if has_op:
-        library.load()
+    found = Probe(accelerators, library.available(), op_mistake())
     if not text:
-        return Probe(accelerators, has_op)
+        return found
     try:
-        return Probe(accelerators, has_op, build.network(config.loads(text)).count_params())
+        return dataclasses.replace(found, parameters=build.network(config.loads(text)).count_params())
     except ValueError as error:
-        return Probe(accelerators, has_op, mistake=str(error))
+        return dataclasses.replace(found, mistake=str(error))
+
+
+def op_mistake() -> str:
+    """Says why the compiled op, though built, does not serve; nothing where it does."""
+    try:
+        if library.available():
+            library.load()
+    except errors.InputError as error:
+        return str(error)
+    return ''
 
 
 if __name__ == '__main__':

@@ -2,11 +2,14 @@
 """The op is built whole or not at all, and only when it has to be."""
 
 import os
+import re
+import types
 
 import pytest
+import tensorflow as tf
 
 from panpipe.custom_ops import build, library
-from panpipe.model import errors
+from panpipe.model import errors, probe
 
 
 def test_library_is_named_after_the_version_of_tensorflow(monkeypatch):
@@ -43,6 +46,29 @@ def test_does_nothing_when_up_to_date(monkeypatch, capsys):
     first, second = capsys.readouterr().out.splitlines()
     assert first == f'{library.path().name} is up to date'
     assert second.startswith('CUDA kernels not built: there is no nvcc')
+
+
+def test_library_holds_what_the_sources_register():
+    registered = {
+        name
+        for path in build.SOURCES.glob('*.cc')
+        for name in re.findall(r'REGISTER_OP\("(\w+)"\)', path.read_text())
+    }
+    assert registered
+    assert sorted(re.sub(r'\B([A-Z])', r'_\1', name).lower() for name in registered) == sorted(library.OPS)
+
+
+def test_library_older_than_an_op_is_told_in_one_line(tmp_path, monkeypatch):
+    older = types.SimpleNamespace(**dict.fromkeys(library.OPS))
+    del older.panpipe_targets
+    monkeypatch.setattr(library, 'FOLDER', tmp_path)
+    monkeypatch.setattr(tf, 'load_op_library', lambda path: older)
+    library.path().touch()
+    with pytest.raises(
+        errors.InputError, match=r'it lacks panpipe_targets; build it anew: python -m .*--force$'
+    ):
+        library.load()
+    assert probe.op_mistake().startswith(f'{library.path()} is older than this panpipe')
 
 
 def test_absent_compiler_is_told_in_one_line(monkeypatch, capsys):
