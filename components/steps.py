@@ -204,7 +204,7 @@ def score(  # type: ignore[no-untyped-def]
     from panpipe.model import datasets
 
     paths = ['--predictions', places.follow(predictions), '--ground_truth', raw_data or raw.path]
-    form = 'cityscapes' if datasets.find(dataset).layout == 'cityscapes' else 'coco'
+    form = datasets.find(dataset).format
     with Attempt('score', work) as step:
         step.call('score', '--format', form, '--split', val_split, *paths, '--output', score.path)
         step.figures = metrics.official(score.path)

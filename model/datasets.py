@@ -16,7 +16,27 @@ import numpy as np
 from panpipe.model import errors, labels
 from panpipe.model.storage import addresses, files, reach
 
-LAYOUTS = ('cityscapes', 'coco', 'ade20k')
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Names the code that knows how a data set is laid out.
+
+    Attributes:
+      source: module that lists its raw files, as `pipelines.sources.coco`.
+      format: form in which its official evaluator takes predictions, a key of `pipelines.formats.registry`.
+    """
+
+    source: str
+    format: str
+
+
+LAYOUTS: Mapping[str, Layout] = types.MappingProxyType(
+    {
+        'cityscapes': Layout('panpipe.pipelines.sources.cityscapes', 'cityscapes'),
+        'coco': Layout('panpipe.pipelines.sources.coco', 'coco'),
+        'ade20k': Layout('panpipe.pipelines.sources.ade20k', 'coco'),
+    }
+)
 _LARGEST_OFFICIAL_ID = 2**16 - 1  # what a grey PNG can hold
 
 
@@ -63,7 +83,7 @@ class DatasetSpec:
 
     Attributes:
       name: key in configurations, for example 'cityscapes_panoptic'.
-      layout: official folder layout of the raw files, one of LAYOUTS.
+      layout: official folder layout of the raw files, a key of LAYOUTS.
       labels: label numbers.
       categories: every class but void, ascending by id.
       splits: split name → images of the full official split (0 where unknown).
@@ -100,6 +120,11 @@ class DatasetSpec:
                 f'id of {wrong[0].name} is {wrong[0].id}; it must be 0 .. num_classes - 1 = '
                 f'{self.labels.num_classes - 1}'
             )
+
+    @property
+    def format(self) -> str:
+        """Form in which the official evaluator takes predictions: 'cityscapes' or 'coco'."""
+        return LAYOUTS[self.layout].format
 
     @functools.cached_property
     def from_official(self) -> Mapping[int, Category]:
@@ -173,7 +198,7 @@ SPECS: Mapping[str, DatasetSpec] = types.MappingProxyType(
 def find(name: str) -> DatasetSpec:
     """Finds a shipped data set by name, or reads a custom one from a JSON file.
 
-    The JSON file of a custom data set holds `layout` (one of LAYOUTS), `num_classes`,
+    The JSON file of a custom data set holds `layout` (a key of LAYOUTS), `num_classes`,
     `label_divisor`, `ignore_label` and `categories`, a list of objects with the fields of `Category`.
 
     Raises:

@@ -23,7 +23,6 @@ from panpipe.model.jobs import command_line, outputs
 from panpipe.model.metrics import result_files, tally
 from panpipe.model.storage import addresses, files, reach, record_sets
 from panpipe.pipelines import execution, sources
-from panpipe.pipelines.formats import registry
 from panpipe.pipelines.predictions import prediction_files
 from panpipe.pipelines.record_files import lookup
 from panpipe.pipelines.running import failures, totals
@@ -77,7 +76,7 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     source = Source.find(arguments, spec, policy)
     judged = evaluation.Judged(
         evaluator=f'panpipe {importlib.metadata.version("panpipe")}',
-        format=registry.of(spec),
+        format=spec.format,
         dataset=spec.name,
         split=arguments.split,
         miou_of='semantic' if found.has_semantic else 'panoptic',

@@ -164,7 +164,7 @@ def _job(
 
 
 def _format(wanted: str | None, spec: datasets.DatasetSpec) -> str:
-    fitting = registry.of(spec)
+    fitting = spec.format
     if wanted not in (None, fitting):
         raise errors.InputError(
             f'--format {wanted} does not fit: the model was trained on {spec.name}; give --format {fitting}'

@@ -20,7 +20,6 @@ from panpipe.model import datasets, errors, image_files
 from panpipe.model.jobs import command_line, outputs
 from panpipe.model.metrics import result_files, results
 from panpipe.model.storage import copies
-from panpipe.pipelines.formats import registry
 from panpipe.pipelines.scoring import judges, official_python, own_score
 
 _JUDGES: Mapping[str, Callable[..., results.Result]] = {'cityscapes': judges.cityscapes, 'coco': judges.coco}
@@ -59,8 +58,8 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.output:
         outputs.check_file('--output', arguments.output)
     spec = datasets.find(arguments.dataset) if arguments.dataset else None
-    if spec and registry.of(spec) != arguments.format:
-        raise errors.InputError(f'{spec.name} has --format {registry.of(spec)}, not {arguments.format}')
+    if spec and spec.format != arguments.format:
+        raise errors.InputError(f'{spec.name} has --format {spec.format}, not {arguments.format}')
     python = official_python.interpreter(arguments.python)
     if not arguments.ground_truth.is_dir():
         raise errors.InputError(f'the folder --ground_truth {arguments.ground_truth} does not exist')

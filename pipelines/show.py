@@ -22,7 +22,7 @@ from panpipe.model.drawing import page, sheet
 from panpipe.model.inputs import records
 from panpipe.model.jobs import command_line, outputs
 from panpipe.model.storage import addresses, files, reach
-from panpipe.pipelines.predictions import prediction_files
+from panpipe.pipelines.formats import layout
 from panpipe.pipelines.record_files import lookup
 from panpipe.pipelines.reporting import predicted_sheet, record_sheet
 
@@ -99,8 +99,8 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _is_prediction(given: str) -> bool:
-    return files.exists(addresses.join(given, prediction_files.DOCUMENT)) or bool(
-        files.find(given, 'semantic/*.png')
+    return files.exists(addresses.join(given, layout.DOCUMENT)) or bool(
+        files.find(given, f'{layout.SEMANTIC}/*.png')
     )
 
 

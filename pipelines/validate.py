@@ -22,7 +22,7 @@ from panpipe.model.jobs import command_line
 from panpipe.model.storage import copies
 from panpipe.pipelines import sources
 from panpipe.pipelines.faults import fault, instance_files, panoptic_json, pngs
-from panpipe.pipelines.formats import registry
+from panpipe.pipelines.formats import layout, registry
 from panpipe.pipelines.sources import annotations, entries, listing
 from panpipe.pipelines.sources import images as sources_images
 
@@ -53,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> None:
     spec = datasets.find(arguments.dataset or f'{arguments.format}_panoptic')
-    if registry.of(spec) != arguments.format:
-        raise errors.InputError(f'{spec.name} has --format {registry.of(spec)}, not {arguments.format}')
+    if spec.format != arguments.format:
+        raise errors.InputError(f'{spec.name} has --format {spec.format}, not {arguments.format}')
     if not os.path.isdir(arguments.predictions):
         raise errors.InputError(f'the folder --predictions {arguments.predictions} does not exist')
     image_files.allow(arguments.max_megapixels)
@@ -88,8 +88,10 @@ def check(
     Returns:
       The faults, and a line that sums up what there is.
     """
-    semantic = pathlib.Path(folder, 'semantic')
-    if [path.name for path in pathlib.Path(folder).iterdir() if path.name != 'archives'] == ['semantic']:
+    semantic = pathlib.Path(folder, layout.SEMANTIC)
+    if [path.name for path in pathlib.Path(folder).iterdir() if path.name != layout.ARCHIVES] == [
+        layout.SEMANTIC
+    ]:
         return _classes_alone(folder, spec, sizes)
     content, found = _read(folder)
     if found:
@@ -111,9 +113,9 @@ def _classes_alone(
     folder: str, spec: datasets.DatasetSpec, sizes: Sizes | None
 ) -> tuple[list[fault.Fault], str]:
     """Checks the files of a semantic-only model."""
-    there = {path.stem for path in pathlib.Path(folder, 'semantic').glob('*.png')}
+    there = {path.stem for path in pathlib.Path(folder, layout.SEMANTIC).glob('*.png')}
     found = _semantic(folder, sizes or {}, sizes or sorted(there), spec)
-    names = [os.path.join('semantic', f'{name}.png') for name in (there if sizes is None else sizes)]
+    names = [os.path.join(layout.SEMANTIC, f'{name}.png') for name in (there if sizes is None else sizes)]
     found += pngs.strangers(folder, names)
     told = '' if sizes else ', compared with no images'
     return found, f'{folder} is sound: {len(there)} label-id PNGs{told}'
@@ -125,7 +127,7 @@ def _instances(
     """Checks the instance files, if there are any; returns their paths and the faults."""
     if not named:  # the document lists images wrongly, by which the instances are joined to them
         return set(), []
-    if os.path.isdir(os.path.join(folder, instance_files.FOLDER)):
+    if os.path.isdir(os.path.join(folder, layout.INSTANCE)):
 
         def look(name: str) -> tuple[set[str], list[fault.Fault]]:
             return instance_files.text(folder, name, sizes.get(name), spec)
@@ -135,18 +137,18 @@ def _instances(
         return {path for files, _ in looked for path in files}, [
             fault for _, wrong in looked for fault in wrong
         ]
-    if not os.path.exists(os.path.join(folder, instance_files.DOCUMENT)):
+    if not os.path.exists(os.path.join(folder, layout.INSTANCES)):
         return set(), []
     ids = {name: entry['image_id'] for name, entry in named.items()}
     known = {ids[name]: size for name, size in sizes.items() if name in ids}
-    return {instance_files.DOCUMENT}, instance_files.document(folder, ids.values(), known, spec)
+    return {layout.INSTANCES}, instance_files.document(folder, ids.values(), known, spec)
 
 
 def _document(
     listed: Sequence[Any], spec: datasets.DatasetSpec, sizes: Sizes | None, ids: Ids
 ) -> tuple[dict[str, Mapping[str, Any]], list[fault.Fault]]:
     """Checks the annotations; returns by image those that can be read, and the faults."""
-    reader = registry.FORMATS[registry.of(spec)]
+    reader = registry.FORMATS[spec.format]
     found = [fault for index, entry in enumerate(listed) for fault in panoptic_json.annotation(index, entry)]
     sound = [entry for index, entry in enumerate(listed) if not panoptic_json.annotation(index, entry)]
     by_id = {number: name for name, number in ids.items()}
@@ -164,20 +166,20 @@ def _document(
 
 
 def _read(folder: str) -> tuple[Any, list[fault.Fault]]:
-    path = pathlib.Path(folder, panoptic_json.DOCUMENT)
+    path = pathlib.Path(folder, layout.DOCUMENT)
     try:
         content = json.loads(path.read_bytes())
     except OSError as error:
         cure = 'run `panpipe predict`, or check --predictions'
-        return None, [fault.Fault(panoptic_json.DOCUMENT, f'cannot be read ({error.strerror})', cure)]
+        return None, [fault.Fault(layout.DOCUMENT, f'cannot be read ({error.strerror})', cure)]
     except (ValueError, RecursionError) as error:
-        return None, [fault.Fault(panoptic_json.DOCUMENT, f'is not JSON ({error})', 'write it again')]
+        return None, [fault.Fault(layout.DOCUMENT, f'is not JSON ({error})', 'write it again')]
     return content, panoptic_json.document(content)
 
 
 def _panoptic(folder: str, named: Entries, sizes: Sizes) -> list[fault.Fault]:
     def look(name: str) -> list[fault.Fault]:
-        where = os.path.join('panoptic', named[name]['file_name'])
+        where = os.path.join(layout.PANOPTIC, named[name]['file_name'])
         return pngs.panoptic(os.path.join(folder, where), where, named[name], sizes.get(name))
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -188,7 +190,7 @@ def _semantic(
     folder: str, sizes: Sizes, names: Iterable[str], spec: datasets.DatasetSpec
 ) -> list[fault.Fault]:
     def look(name: str) -> tuple[str, set[int], list[fault.Fault]]:
-        where = os.path.join('semantic', f'{name}.png')
+        where = os.path.join(layout.SEMANTIC, f'{name}.png')
         return where, *pngs.semantic(os.path.join(folder, where), where, sizes.get(name), spec)
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -199,9 +201,9 @@ def _semantic(
 
 def _wanted(named: Entries, semantic: Iterable[str]) -> set[str]:
     return {
-        panoptic_json.DOCUMENT,
-        *(os.path.normpath(os.path.join('panoptic', entry['file_name'])) for entry in named.values()),
-        *(os.path.join('semantic', f'{name}.png') for name in semantic),
+        layout.DOCUMENT,
+        *(os.path.normpath(os.path.join(layout.PANOPTIC, entry['file_name'])) for entry in named.values()),
+        *(os.path.join(layout.SEMANTIC, f'{name}.png') for name in semantic),
     }
 
 

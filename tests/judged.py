@@ -8,7 +8,6 @@ import synthetic
 from panpipe.model import datasets
 from panpipe.model.inputs import records
 from panpipe.pipelines import convert, evaluate, score
-from panpipe.pipelines.formats import registry
 from panpipe.pipelines.record_files import lookup
 
 
@@ -40,7 +39,7 @@ def predicted(tmp_path, found, dataset):
 def scored(folder, root, dataset, *more):
     """Scores a folder of predictions: the content of the score file, or None where that fails."""
     output = pathlib.Path(folder).with_name('score.json')
-    form = registry.of(datasets.find(str(dataset)))
+    form = datasets.find(str(dataset)).format
     arguments = ['--predictions', str(folder), '--ground_truth', str(root), '--output', str(output)]
     status = score.main(['--format', form, *arguments, *map(str, more)])
     assert status in (0, 2)

@@ -12,7 +12,10 @@ import numpy as np
 
 from panpipe.model import datasets, tensors
 from panpipe.model import labels as labels_lib
+from panpipe.model.inputs import records
+from panpipe.pipelines import sources
 from panpipe.pipelines.formats import maps, registry
+from panpipe.pipelines.sources import entries
 
 SMALL = labels_lib.LabelSpec(num_classes=6, thing_ids=(2, 3, 5), label_divisor=100, ignore_label=255)
 
@@ -87,6 +90,19 @@ def toy(
     return root
 
 
+def raw_records(
+    root: pathlib.Path | str, spec: datasets.DatasetSpec, split: str = 'val'
+) -> dict[str, records.Record]:
+    """Reads the images of a raw data set with their labels, by name."""
+    found = sources.module(spec).list_images(root, split, spec)
+    return {entry.image_id: entries.load(entry) for entry in found}
+
+
+def truths(root: pathlib.Path | str, spec: datasets.DatasetSpec, split: str = 'val') -> dict[str, np.ndarray]:
+    """Reads the panoptic maps of a raw data set, int32 [height, width], by name."""
+    return {name: record.panoptic for name, record in raw_records(root, spec, split).items()}
+
+
 def write_predictions(
     folder: pathlib.Path,
     named: Mapping[str, np.ndarray],
@@ -98,7 +114,7 @@ def write_predictions(
     ids: Mapping[str, str | int | None] | None = None,
 ) -> None:
     """Writes panoptic maps by image name as the predict job does; things score 1 unless `scores` tells."""
-    form = registry.FORMATS[registry.of(spec)]
+    form = registry.FORMATS[spec.format]
     for inner in form.FOLDERS if has_instances else form.PIXELS:
         (folder / inner).mkdir(parents=True)
     notes = []

@@ -1,17 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """The recipes of docs/architecture.md are true: each is followed with a made-up part."""
 
+import json
+
+import judged
+import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 import experiments
 import extensions
+import synthetic
 from panpipe.components import command
-from panpipe.model import build, config
+from panpipe.model import build, config, datasets
 from panpipe.model.building import encoders
 from panpipe.model.experiment import names
 from panpipe.model.losses import total
 from panpipe.model.training import solver
+from panpipe.pipelines import report
 
 
 @pytest.fixture
@@ -68,6 +75,47 @@ def test_a_backbone(monkeypatch):
     )
     network = build.network(_checked('model_options.backbone.name=pyramid'))
     assert network(tf.zeros((1, 33, 65, 3))).center_heatmap.shape[-1] == 1
+
+
+@pytest.fixture
+def flat(tmp_path, monkeypatch):
+    """Adds a layout, and writes a data set of it: (root, description, its maps by name)."""
+    layout = datasets.Layout('flat_layout', 'coco')
+    monkeypatch.setattr(datasets, 'LAYOUTS', {**datasets.LAYOUTS, 'flat': layout})
+    description = tmp_path / 'flat.json'
+    categories = [
+        {'id': i, 'name': name, 'color': [i, 0, 0], 'is_thing': name == 'cat', 'official_id': i}
+        for i, name in enumerate(('cat', 'grass', 'sky'))
+    ]
+    numbers = {'num_classes': 3, 'label_divisor': 100, 'ignore_label': 255}
+    description.write_text(json.dumps({'layout': 'flat', **numbers, 'categories': categories}))
+    spec, rng = datasets.find(str(description)), np.random.default_rng(3)
+    folder = tmp_path / 'raw/val'
+    folder.mkdir(parents=True)
+    for number in range(3):
+        panoptic = synthetic.panoptic_map(rng, spec.labels)
+        Image.fromarray(rng.integers(0, 256, (*panoptic.shape, 3), np.uint8)).save(folder / f'{number}.png')
+        np.save(folder / f'{number}.npy', panoptic)
+    return folder.parent, description
+
+
+def test_a_layout(flat, tmp_path):
+    """Records, predictions, both evaluations and the report read it, and all agree."""
+    root, description = flat
+    found = judged.converted(tmp_path, root, description)
+    assert len(found) == 3
+    for name, record in found.items():
+        np.testing.assert_array_equal(record.panoptic, np.load(root / f'val/{name}.npy'))
+    folder = judged.predicted(tmp_path, found, description)
+    figures = judged.scored(folder, root, description, '--dataset', description)
+    assert figures['num_images'] == 3
+    for truth in (root, tmp_path / 'records' / 'val*'):
+        own = judged.evaluated(folder, truth, description)
+        assert own['pq'] == pytest.approx(figures['pq'])
+    page = tmp_path / 'report.html'
+    given = ['--ground_truth', str(root), '--predictions', str(folder), '--output', str(page)]
+    assert report.main(['--dataset', str(description), *given]) == 0
+    assert 'grass' in page.read_text()
 
 
 def test_a_job(monkeypatch, capsys):

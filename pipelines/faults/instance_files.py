@@ -13,10 +13,10 @@ from pycocotools import mask as coco_mask
 
 from panpipe.model import datasets
 from panpipe.pipelines.faults import fault, pngs
+from panpipe.pipelines.formats import layout
 from panpipe.pipelines.sources import run_lengths
 
-DOCUMENT = 'instances.json'
-FOLDER = 'instance'
+_DOCUMENT, _FOLDER = layout.INSTANCES, layout.INSTANCE
 _PREDICT = 'run `panpipe predict` again'
 _RESULTS = 'see https://cocodataset.org/#format-results'
 _FIELDS = 3
@@ -30,7 +30,7 @@ def text(
     Returns:
       Paths of the files, relative to `folder`, and the faults.
     """
-    where = os.path.join(FOLDER, f'{name}.txt')
+    where = os.path.join(_FOLDER, f'{name}.txt')
     try:
         with open(os.path.join(folder, where)) as file:
             lines = file.read().splitlines()
@@ -45,7 +45,7 @@ def text(
             cure = 'write: path of a mask, label id, score, with one space between'
             found.append(fault.Fault(place, f'has {len(fields)} fields', cure))
             continue
-        path = os.path.normpath(os.path.join(FOLDER, fields[0]))
+        path = os.path.normpath(os.path.join(_FOLDER, fields[0]))
         found += [*_path(fields[0], path, files, place), *_class(fields[1], spec, place)]
         found += _score(fields[2], place)
         mask, wrong = _mask(os.path.join(folder, path), path, expected)
@@ -68,16 +68,16 @@ def document(
       spec: the data set.
     """
     try:
-        with open(os.path.join(folder, DOCUMENT)) as file:
+        with open(os.path.join(folder, _DOCUMENT)) as file:
             content = json.load(file)
     except (OSError, ValueError, RecursionError) as error:
-        return [fault.Fault(DOCUMENT, f'cannot be read ({error})', _PREDICT)]
+        return [fault.Fault(_DOCUMENT, f'cannot be read ({error})', _PREDICT)]
     if not isinstance(content, list):
-        return [fault.Fault(DOCUMENT, 'is not a list of detections', _RESULTS)]
+        return [fault.Fault(_DOCUMENT, 'is not a list of detections', _RESULTS)]
     known, found = set(images), list[fault.Fault]()
     by_image: dict[str | int, list[tuple[str, Any]]] = {}
     for index, entry in enumerate(content):
-        where = f'{DOCUMENT}[{index}]'
+        where = f'{_DOCUMENT}[{index}]'
         wrong = list(_entry(entry, where, known, spec))
         found += wrong
         if not wrong:
@@ -94,7 +94,7 @@ def _entry(
         return
     if not isinstance(entry['image_id'], str | int) or entry['image_id'] not in images:
         yield fault.Fault(
-            where, f'is of the image {entry["image_id"]!r}, which panoptic.json lacks', 'use its ids'
+            where, f'is of the image {entry["image_id"]!r}, which {layout.DOCUMENT} lacks', 'use its ids'
         )
     if 'bbox' in entry:
         yield fault.Fault(where, 'has a bbox', 'leave it out: pycocotools would judge the box, not the mask')
@@ -117,8 +117,8 @@ def _masks(encoded: Sequence[tuple[str, Any]], expected: pngs.Size | None) -> It
 
 
 def _path(given: str, path: str, files: set[str], where: str) -> list[fault.Fault]:
-    if os.path.isabs(given) or not path.startswith(f'{FOLDER}{os.sep}'):
-        return [fault.Fault(where, f'names {given}, outside {FOLDER}/', 'name a path relative to the file')]
+    if os.path.isabs(given) or not path.startswith(f'{_FOLDER}{os.sep}'):
+        return [fault.Fault(where, f'names {given}, outside {_FOLDER}/', 'name a path relative to the file')]
     if path in files:
         return [fault.Fault(where, f'names {given} again', 'write a mask for each instance')]
     return []

@@ -8,8 +8,9 @@ from typing import Any
 
 from panpipe.model import datasets
 from panpipe.pipelines.faults import fault
+from panpipe.pipelines.formats import layout
 
-DOCUMENT = 'panoptic.json'
+_DOCUMENT = layout.DOCUMENT
 _COLORS = 256**3
 _PREDICT = 'run `panpipe predict` on all images of the split'
 _REWRITE = 'write both files again from one panoptic map'
@@ -19,15 +20,15 @@ def document(content: Any) -> list[fault.Fault]:
     """Checks the outermost form of the JSON file."""
     if not isinstance(content, dict) or not isinstance(content.get('annotations'), list):
         what = 'is not an object with a list of annotations'
-        return [fault.Fault(DOCUMENT, what, 'see https://cocodataset.org/#format-results')]
+        return [fault.Fault(_DOCUMENT, what, 'see https://cocodataset.org/#format-results')]
     if not content['annotations']:
-        return [fault.Fault(DOCUMENT, 'has no predictions', _PREDICT)]
+        return [fault.Fault(_DOCUMENT, 'has no predictions', _PREDICT)]
     return []
 
 
 def annotation(index: int, entry: Any) -> list[fault.Fault]:
     """Checks the form of one image's entry: without a fault, the other checks can read it."""
-    where = f'{DOCUMENT}, annotations[{index}]'
+    where = f'{_DOCUMENT}, annotations[{index}]'
     cure = 'write image_id, file_name and segments_info for each image'
     if not isinstance(entry, dict):
         return [fault.Fault(where, 'is not an object', cure)]
@@ -59,7 +60,7 @@ def images(names: Sequence[str], expected: Iterable[str] | None) -> list[fault.F
     """
     counts = collections.Counter(names)
     found = [
-        fault.Fault(DOCUMENT, f'predicts the image {name} {count} times', 'keep one of its annotations')
+        fault.Fault(_DOCUMENT, f'predicts the image {name} {count} times', 'keep one of its annotations')
         for name, count in counts.items()
         if count > 1
     ]
@@ -67,13 +68,15 @@ def images(names: Sequence[str], expected: Iterable[str] | None) -> list[fault.F
         return found
     wanted = dict.fromkeys(expected)
     found += [
-        fault.Fault(DOCUMENT, f'has no prediction of the image {name}', _PREDICT)
+        fault.Fault(_DOCUMENT, f'has no prediction of the image {name}', _PREDICT)
         for name in wanted
         if name not in counts
     ]
     return found + [
         fault.Fault(
-            DOCUMENT, f'predicts {name}, which is no image of the split', 'take it out, or check --split'
+            _DOCUMENT,
+            f'predicts {name}, which is no image of the split',
+            'take it out, or check --split',
         )
         for name in counts
         if name not in wanted
@@ -84,7 +87,7 @@ def file_names(named: Mapping[str, Mapping[str, Any]]) -> list[fault.Fault]:
     """Checks that images do not share a PNG."""
     counts = collections.Counter(entry['file_name'] for entry in named.values())
     return [
-        fault.Fault(DOCUMENT, f'names the file {name} for {count} images', 'write a PNG for each image')
+        fault.Fault(_DOCUMENT, f'names the file {name} for {count} images', 'write a PNG for each image')
         for name, count in counts.items()
         if count > 1
     ]
@@ -94,7 +97,7 @@ def image_ids(entries: Sequence[Mapping[str, Any]]) -> list[fault.Fault]:
     """Checks that images do not share an id: evaluators join them by it."""
     counts = collections.Counter(entry['image_id'] for entry in entries)
     return [
-        fault.Fault(DOCUMENT, f'has the image_id {number!r} {count} times', 'give each image its own')
+        fault.Fault(_DOCUMENT, f'has the image_id {number!r} {count} times', 'give each image its own')
         for number, count in counts.items()
         if count > 1
     ]
@@ -117,7 +120,7 @@ def image_id(
     if official is None and type(given) is int and reader.ALLOWS_NUMBERS:
         return []
     what = f'has the image_id {given!r}'
-    return [fault.Fault(f'{DOCUMENT}, image {name}', what, f'the evaluator calls this image {right!r}')]
+    return [fault.Fault(f'{_DOCUMENT}, image {name}', what, f'the evaluator calls this image {right!r}')]
 
 
 def segments(entry: Mapping[str, Any], name: str) -> list[fault.Fault]:
@@ -125,7 +128,7 @@ def segments(entry: Mapping[str, Any], name: str) -> list[fault.Fault]:
     found, seen = [], set[int]()
     for segment in entry['segments_info']:
         number = segment['id']
-        where = f'{DOCUMENT}, image {name}, segment {number}'
+        where = f'{_DOCUMENT}, image {name}, segment {number}'
         if number in seen:
             found.append(
                 fault.Fault(where, 'is listed twice', 'give every segment of an image an id of its own')
@@ -148,7 +151,7 @@ def stuff(entry: Mapping[str, Any], name: str, spec: datasets.DatasetSpec) -> li
     counts = collections.Counter(category.name for category in classes.values() if not category.is_thing)
     cure = 'join them: the evaluator counts all but one as wrong'
     return [
-        fault.Fault(f'{DOCUMENT}, image {name}', f'has {count} segments of the stuff class {category}', cure)
+        fault.Fault(f'{_DOCUMENT}, image {name}', f'has {count} segments of the stuff class {category}', cure)
         for category, count in counts.items()
         if count > 1
     ]
@@ -167,9 +170,11 @@ def categories(named: Mapping[str, Mapping[str, Any]], spec: datasets.DatasetSpe
     if used <= set(spec.by_id):
         wrong = min(used - set(spec.from_official))
         what = f'has the category {wrong}, and none above {max(used)}: these look like train ids'
-        return [fault.Fault(DOCUMENT, what, f'write official category ids ({known})')]
+        return [fault.Fault(_DOCUMENT, what, f'write official category ids ({known})')]
     return [
-        fault.Fault(f'{DOCUMENT}, image {name}', f'has the category {number}, which {spec.name} lacks', known)
+        fault.Fault(
+            f'{_DOCUMENT}, image {name}', f'has the category {number}, which {spec.name} lacks', known
+        )
         for name, numbers in by_image.items()
         for number in sorted(numbers - set(spec.from_official))
     ]
@@ -179,7 +184,7 @@ def content(entries: Sequence[Mapping[str, Any]]) -> list[fault.Fault]:
     """Checks that there is any segment. A single image may well be void altogether."""
     if not entries or any(entry['segments_info'] for entry in entries):
         return []
-    return [fault.Fault(DOCUMENT, 'has no segment in any image', 'check the model that predicted it')]
+    return [fault.Fault(_DOCUMENT, 'has no segment in any image', 'check the model that predicted it')]
 
 
 def areas(pixels: Mapping[int, int], entry: Mapping[str, Any], where: str) -> list[fault.Fault]:
@@ -193,7 +198,7 @@ def areas(pixels: Mapping[int, int], entry: Mapping[str, Any], where: str) -> li
     listed = {segment['id']: segment.get('area') for segment in entry['segments_info']}
     found = [
         fault.Fault(
-            where, f'has {count} pixels of segment {number}, which {DOCUMENT} does not list', _REWRITE
+            where, f'has {count} pixels of segment {number}, which {_DOCUMENT} does not list', _REWRITE
         )
         for number, count in pixels.items()
         if number and number not in listed
@@ -201,9 +206,9 @@ def areas(pixels: Mapping[int, int], entry: Mapping[str, Any], where: str) -> li
     for number, area in listed.items():
         if number not in pixels:
             found.append(
-                fault.Fault(where, f'has no pixel of segment {number}, which {DOCUMENT} lists', _REWRITE)
+                fault.Fault(where, f'has no pixel of segment {number}, which {_DOCUMENT} lists', _REWRITE)
             )
         elif area is not None and pixels[number] != area:
-            what = f'has {pixels[number]} pixels of segment {number}, {DOCUMENT} says {area}'
+            what = f'has {pixels[number]} pixels of segment {number}, {_DOCUMENT} says {area}'
             found.append(fault.Fault(where, what, _REWRITE))
     return found

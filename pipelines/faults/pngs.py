@@ -12,14 +12,12 @@ from PIL import Image
 from panpipe.model import datasets
 from panpipe.model.metrics import masks
 from panpipe.pipelines.faults import fault, panoptic_json
-from panpipe.pipelines.formats import segments
+from panpipe.pipelines.formats import layout, registry, segments
 
 # Bits a channel stand in byte 24 of every PNG: Pillow would cut 16 down to 8 without a word.
 _DEPTH = 24
 _VOID_TRAIN_ID = 255
-# Label ids of cityscapesScripts, evaluated or not.
-_LABEL_IDS = range(34)
-_ARCHIVES = f'archives{os.sep}'
+_ARCHIVES = f'{layout.ARCHIVES}{os.sep}'
 Size = tuple[int, int]
 
 
@@ -97,8 +95,8 @@ def label_ids(by_file: Mapping[str, set[int]], spec: datasets.DatasetSpec) -> li
         what = f'all ids are of {sorted(used)[:8]} …: these look like train ids'
         first, last = spec.categories[0], spec.categories[-1]
         cure = f'write label ids ({first.official_id} {first.name} … {last.official_id} {last.name})'
-        return [fault.Fault('semantic', what, cure)]
-    known = {*spec.from_official, spec.official_void, *(_LABEL_IDS if spec.layout == 'cityscapes' else ())}
+        return [fault.Fault(layout.SEMANTIC, what, cure)]
+    known = {*spec.from_official, spec.official_void, *registry.FORMATS[spec.format].UNJUDGED}
     cure = f'the evaluator knows {min(known)} .. {max(known)}'
     return [
         fault.Fault(where, f'has the label id {min(ids - known)}', cure)

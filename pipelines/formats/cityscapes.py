@@ -5,6 +5,8 @@ evalPanopticSemanticLabeling takes `panoptic.json` with `panoptic/`. evalPixelLe
 $CITYSCAPES_RESULTS for `{city}_{sequence}_{frame}*.png`: point it to `semantic/`.
 evalInstanceLevelSemanticLabeling searches it for `{city}_{sequence}_{frame}*.txt`: point it to `instance/`,
 where each line of a text file names the PNG of a mask, a label id and a score.
+
+Source of the archives: https://www.cityscapes-dataset.com/submit/
 """
 
 import functools
@@ -18,12 +20,14 @@ import numpy as np
 from panpipe.model import datasets
 from panpipe.model.metrics import masks
 from panpipe.model.storage import addresses, files
-from panpipe.pipelines.formats import layout, png, segments
+from panpipe.pipelines.formats import layout, members, png, segments
 from panpipe.pipelines.formats import maps as formats_maps
+from panpipe.pipelines.sources import images
 
 FOLDERS = (layout.PANOPTIC, layout.SEMANTIC, layout.INSTANCE)
 PIXELS = (layout.SEMANTIC,)
 ALLOWS_NUMBERS = False  # as ids of images, whatever these are called
+UNJUDGED = frozenset(range(34))  # classes that its evaluator knows, judged or not
 _LONGEST = 200  # characters of the names of masks, which file systems limit to 255 bytes
 
 
@@ -69,6 +73,34 @@ def documents(notes: formats_maps.Notes, spec: datasets.DatasetSpec) -> dict[str
     if not formats_maps.has_panoptic(notes):
         return {}
     return {layout.DOCUMENT: segments.document(formats_maps.annotations(notes), spec)}
+
+
+def read_things(folder: str, name: str, image_id: str | int) -> Iterator[tuple[np.ndarray, float]]:
+    """Reads the things of an image back: mask, bool [height, width], and score; none without a text file.
+
+    Args:
+      folder: of the predictions.
+      name: of the image; its `image_id` is not needed here.
+      image_id: its official id.
+    """
+    del image_id
+    text = addresses.join(folder, layout.INSTANCE, f'{name}.txt')
+    if not files.exists(text):
+        return
+    for line in files.read(text).decode().splitlines():
+        path, _, score = line.rsplit(' ', 2)
+        place = addresses.join(folder, layout.INSTANCE, path)
+        yield images.pixels(files.read(place), ('1', 'L'), place) > 0, float(score)
+
+
+def archives(root: str, split: str, algorithm: str) -> dict[str, members.Members]:
+    """Lists the archives that the test server takes, one a benchmark, by name; an empty one is not wanted."""
+    del split, algorithm  # are no part of their names
+    return {
+        'pixel.zip': members.below(root, layout.SEMANTIC),
+        'instance.zip': members.below(root, layout.INSTANCE),
+        'panoptic.zip': members.panoptic(root, layout.PANOPTIC),
+    }
 
 
 def _instances(

@@ -5,23 +5,29 @@
 masks run-length encoded, as `COCO.loadRes` takes them. A semantic-only model makes
 `semantic/*.png` of official class ids instead.
 
-Source: https://cocodataset.org/#format-results
+Sources: https://cocodataset.org/#format-results, and of the archives https://cocodataset.org/#upload
 """
 
+import functools
+import json
 import posixpath
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
 
 from panpipe.model import datasets
 from panpipe.model.metrics import masks
-from panpipe.model.storage import addresses
-from panpipe.pipelines.formats import layout, png, segments
+from panpipe.model.storage import addresses, files
+from panpipe.pipelines.formats import layout, members, png, segments
 from panpipe.pipelines.formats import maps as formats_maps
 
 FOLDERS = (layout.PANOPTIC,)
 PIXELS = (layout.SEMANTIC,)
 ALLOWS_NUMBERS = True  # as ids of images, whatever these are called
+UNJUDGED = frozenset[int]()  # classes that its evaluator knows beside those of the data set
 
 
 def image_id(name: str) -> str | int:
@@ -90,3 +96,39 @@ def documents(notes: formats_maps.Notes, spec: datasets.DatasetSpec) -> dict[str
     things = (entry for note in notes.by_name() for entry in note.instances)
     annotations = formats_maps.annotations(notes)
     return {layout.DOCUMENT: segments.document(annotations, spec), layout.INSTANCES: segments.listed(things)}
+
+
+def read_things(folder: str, name: str, image_id: str | int) -> Iterator[tuple[np.ndarray, float]]:
+    """Reads the things of an image back: mask, bool [height, width], and score; none without the JSON file.
+
+    Args:
+      folder: of the predictions.
+      name: of the image; is not needed here.
+      image_id: its official id.
+    """
+    del name
+    path = addresses.join(folder, layout.INSTANCES)
+    if not files.exists(path):
+        return
+    for entry in _detections(files.facts(path)).get(image_id, ()):
+        yield coco_mask.decode(entry['segmentation']).astype(bool), float(entry['score'])
+
+
+@functools.lru_cache(maxsize=1)
+def _detections(told: files.Facts) -> Mapping[str | int, Sequence[Mapping[str, Any]]]:
+    """Reads the detections by image, once for all images, and again when the file was written anew."""
+    found: dict[str | int, list[Mapping[str, Any]]] = {}
+    for entry in json.loads(files.read(told.path)):
+        found.setdefault(entry['image_id'], []).append(entry)
+    return found
+
+
+def archives(root: str, split: str, algorithm: str) -> dict[str, members.Members]:
+    """Lists the archives that the test servers take, by name; an empty one is not wanted."""
+    panoptic = f'panoptic_{split}_{algorithm}_results'
+    detections = f'detections_{split}_{algorithm}_results'
+    return {
+        f'{panoptic}.zip': members.panoptic(root, panoptic),
+        f'{detections}.zip': members.document(root, layout.INSTANCES, detections),
+        'semantic.zip': members.below(root, layout.SEMANTIC),
+    }

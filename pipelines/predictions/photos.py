@@ -59,7 +59,7 @@ class ImageFiles(Photos):
     def tell(self, what: str, spec: datasets.DatasetSpec, *, is_strict: bool) -> None:
         """Tells what was left out, and refuses images whose predictions could not be told apart."""
         listing.tell('predict', what, self.entries, is_strict=is_strict)
-        check(self.entries, registry.FORMATS[registry.of(spec)])
+        check(self.entries, registry.FORMATS[spec.format])
 
     def facts(self) -> list[files.Facts]:
         """Looks up sizes and times of the image files, on an object store a folder at a time."""

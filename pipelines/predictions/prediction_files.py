@@ -13,11 +13,9 @@ import numpy as np
 
 from panpipe.model import datasets, errors, labels
 from panpipe.model.storage import addresses, files
-from panpipe.pipelines.formats import registry, segments
+from panpipe.pipelines.formats import layout, registry, segments
 from panpipe.pipelines.predictions import joining
 from panpipe.pipelines.sources import documents, entries, images
-
-DOCUMENT = 'panoptic.json'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +39,8 @@ class Predictions:
     @functools.cached_property
     def _index(self) -> joining.Index:
         ids = {name: one.image_id if one else None for name, one in self.annotations.items()}
-        form = registry.FORMATS[registry.of(self.spec)]
-        return joining.Index(addresses.join(self.folder, DOCUMENT), ids, form)
+        form = registry.FORMATS[self.spec.format]
+        return joining.Index(addresses.join(self.folder, layout.DOCUMENT), ids, form)
 
     def name_of(self, name: str, official_id: documents.ImageId | None = None) -> str | None:
         """Returns what the predictions call an image, or None; as `joining.Index.find`."""
@@ -60,10 +58,10 @@ class Predictions:
         annotation = self.annotations.get(name)
         if annotation is None:
             raise errors.InputError(
-                f'{addresses.join(self.folder, DOCUMENT)} has no prediction of the image {name}; predict all '
-                'images of the ground truth'
+                f'{addresses.join(self.folder, layout.DOCUMENT)} has no prediction of the image {name}; '
+                'predict all images of the ground truth'
             )
-        path = addresses.join(self.folder, 'panoptic', annotation.file_name)
+        path = addresses.join(self.folder, layout.PANOPTIC, annotation.file_name)
         found = tuple(labels.Segment(s.id, s.category_id, 0) for s in annotation.segments)
         strange = [s.category_id for s in found if s.category_id not in self.spec.from_official]
         if strange:
@@ -74,7 +72,7 @@ class Predictions:
         label = entries.PanopticPng(path, found, _numbering(self.spec), has_areas=False).read()
         if label.missing:
             raise errors.InputError(
-                f'{path} has no pixel of a segment that {DOCUMENT} lists; `panpipe validate` names it'
+                f'{path} has no pixel of a segment that {layout.DOCUMENT} lists; `panpipe validate` names it'
             )
         return label.panoptic
 
@@ -95,7 +93,7 @@ class Predictions:
         if panoptic is not None and not self.has_semantic:
             classes = codec.decode(panoptic)[0]
             return np.where(classes == codec.ignore_label, codec.num_classes, classes)
-        path = addresses.join(self.folder, 'semantic', f'{name}.png')
+        path = addresses.join(self.folder, layout.SEMANTIC, f'{name}.png')
         table = np.full(2**16, codec.num_classes, np.int32)
         for category in self.spec.categories:
             table[category.official_id] = category.id
@@ -108,12 +106,12 @@ def read(folder: str, spec: datasets.DatasetSpec) -> Predictions:
     Raises:
       errors.InputError: the file is missing, of another form or data set, or lists an image twice.
     """
-    path = addresses.join(folder, DOCUMENT)
-    classes = files.find(folder, 'semantic/*.png')
+    path = addresses.join(folder, layout.DOCUMENT)
+    classes = files.find(folder, f'{layout.SEMANTIC}/*.png')
     if classes and not files.exists(path):
         names = {pathlib.PurePath(file).stem: None for file in classes}
         return Predictions(folder, spec, names, has_semantic=True, has_panoptic=False)
-    form = registry.FORMATS[registry.of(spec)]
+    form = registry.FORMATS[spec.format]
     document = documents.read(path, has_areas=False)
     _check_categories(document, spec)
     by_image: dict[str, documents.Annotation | None] = {}
@@ -122,7 +120,7 @@ def read(folder: str, spec: datasets.DatasetSpec) -> Predictions:
         if name in by_image:
             raise errors.InputError(f'{path} lists the image {name} twice; keep one prediction')
         by_image[name] = annotation
-    return Predictions(folder, spec, by_image, registry.of(spec) == 'cityscapes' and bool(classes))
+    return Predictions(folder, spec, by_image, layout.SEMANTIC in form.FOLDERS and bool(classes))
 
 
 def class_ids(path: str) -> np.ndarray:

@@ -81,7 +81,7 @@ class Gallery:
 
     def card(self, name: str, group: str, pq: float | None) -> Card:
         """Draws one image."""
-        record = sources.module(self.spec).load(self.images[name])
+        record = entries.load(self.images[name])
         truth = pairs.labelled(record).panoptic
         drawn = self._draw(records.decode_image(record.encoded, name), truth, self._prediction(name))
         seen = frozenset(

@@ -6,7 +6,7 @@ import numpy as np
 from panpipe.model import datasets, errors
 from panpipe.model.drawing import error_maps, keys, overlays, panels, pictures, sheet
 from panpipe.model.inputs import records
-from panpipe.pipelines import files
+from panpipe.model.storage import files
 from panpipe.pipelines.formats import registry
 from panpipe.pipelines.predictions import confidences, photos, prediction_files
 from panpipe.pipelines.record_files import lookup
@@ -26,7 +26,7 @@ def open_folder(folder: str, dataset: str) -> prediction_files.Predictions:
 
 def official_name(image_id: str, spec: datasets.DatasetSpec) -> str:
     """Returns what the prediction files call an image."""
-    form = registry.FORMATS[registry.of(spec)]
+    form = registry.FORMATS[spec.format]
     key: str = form.key({'image_id': form.image_id(image_id), 'file_name': f'{image_id}.png'})
     return key
 

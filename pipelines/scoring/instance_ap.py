@@ -13,12 +13,11 @@ from pycocotools import mask as coco_mask
 from panpipe.model import errors, image_files
 from panpipe.model.metrics import average_precision, results
 from panpipe.model.storage import files
-from panpipe.pipelines.formats import segments
+from panpipe.pipelines.formats import layout, segments
 from panpipe.pipelines.scoring import official_python, own_score, panoptic_files
 from panpipe.pipelines.sources import detections, documents, images, instances
 from panpipe.pipelines.sources import names as file_names
 
-_DETECTIONS = 'instances.json'
 _TRUTH_FORMS = ('annotations/instances_{}2017.json', 'annotations/instances_{}.json')
 _MEASURES = ('ap', 'ap50', 'ap75', 'ap_small', 'ap_medium', 'ap_large')
 # Of COCOeval.eval['precision'] [thresholds, recalls, classes, areas, detections]: 0.5; all areas; 100.
@@ -48,7 +47,7 @@ def cityscapes(
       errors.InputError: the text file of an image is missing.
     """
     predictions, root = places
-    folder = predictions / 'instance'
+    folder = predictions / layout.INSTANCE
     if not folder.is_dir():
         return None
     suffix = '_gtFine_instanceIds.png'
@@ -89,7 +88,7 @@ def coco(
       truth: its panoptic files.
       pairs: annotations of the judged images in the ground truth and in the prediction, whose ids may differ.
     """
-    path = predictions / _DETECTIONS
+    path = predictions / layout.INSTANCES
     if not path.is_file():
         return None
     content, source = _truth(root, split, truth, [one for one, _ in pairs])

@@ -19,6 +19,7 @@ from panpipe.model import datasets, errors
 from panpipe.model.metrics import quality, results
 from panpipe.pipelines.formats import cityscapes as formats_cityscapes
 from panpipe.pipelines.formats import coco as formats_coco
+from panpipe.pipelines.formats import layout
 from panpipe.pipelines.predictions import prediction_files
 from panpipe.pipelines.scoring import (
     instance_ap,
@@ -30,7 +31,6 @@ from panpipe.pipelines.scoring import (
     truths,
 )
 
-_DOCUMENT = 'panoptic.json'
 _CITYSCAPES = datasets.SPECS['cityscapes_panoptic']
 
 
@@ -71,11 +71,11 @@ def cityscapes(
         facts = _files(truth, prediction, pairs, scratch, numbered=False)
     else:
         every = list(truth.by_name) if truth else sorted(label_ids)
-        folder = predictions / 'semantic'
+        folder = predictions / layout.SEMANTIC
         names = joined.part(
             every, lambda name: name in there or (folder / f'{name}.png').is_file(), bool(there)
         )
-    semantic = [str(predictions / 'semantic' / f'{name}.png') for name in names]
+    semantic = [str(predictions / layout.SEMANTIC / f'{name}.png') for name in names]
     _check_files(semantic)
     facts['semantic'] = list(
         zip(semantic, truths.label_id_files(label_ids, truth, names, scratch), strict=True)
@@ -104,13 +104,13 @@ def coco(
 
     There is no official mIoU; that figure is panpipe's. `spec` tells of categories what the file does not.
     """
-    truth = truths.coco(root, split, spec)
-    there = truths.on_disk(root, split, spec or datasets.SPECS[truths.dataset_of(truth)])
+    truth, known = truths.coco(root, split, scratch, spec)
+    there = truths.on_disk(root, split, known)
     own = f'panpipe {importlib.metadata.version("panpipe")}'
     names = [str(category.name) for category in truth.categories]
     if not has_panoptic(predictions):
         nothing: dict[str, Any] = {'groups': {}, 'per_class': {}}
-        folder = predictions / 'semantic'
+        folder = predictions / layout.SEMANTIC
         chosen = joined.part(
             list(truth.by_name),
             lambda name: (
@@ -136,7 +136,7 @@ def coco(
 
 def has_panoptic(predictions: pathlib.Path) -> bool:
     """Returns whether a folder is of an instance-aware model, or should be: not of label ids alone."""
-    return (predictions / _DOCUMENT).exists() or not (predictions / 'semantic').is_dir()
+    return (predictions / layout.DOCUMENT).exists() or not (predictions / layout.SEMANTIC).is_dir()
 
 
 def _of_classes(
@@ -179,7 +179,7 @@ def _classes(
     for index, category in enumerate(truth.categories):
         table[category.id] = index
     total = quality.ConfusionMatrix.zero(truth.codec)
-    paths = [str(predictions / 'semantic' / f'{name}.png') for name in chosen]
+    paths = [str(predictions / layout.SEMANTIC / f'{name}.png') for name in chosen]
     _check_files(paths)
     for name, path in zip(chosen, paths, strict=True):
         true = truth.codec.decode(truth.read(truth.by_name[name]).panoptic)[0]

@@ -18,7 +18,7 @@ import numpy as np
 
 from panpipe.model import datasets, errors, image_files, labels
 from panpipe.model.storage import files
-from panpipe.pipelines.formats import png, segments
+from panpipe.pipelines.formats import layout, png, segments
 from panpipe.pipelines.sources import annotations, documents, entries, images, names
 
 _DIVISOR = 2**20
@@ -198,14 +198,14 @@ def open_predictions(folder: pathlib.Path, truth: Panoptic) -> Panoptic:
     Raises:
       errors.InputError: the file is missing or damaged.
     """
-    document = documents.read(str(folder / 'panoptic.json'), has_areas=False)
+    document = documents.read(str(folder / layout.DOCUMENT), has_areas=False)
     plain = tuple(
         dataclasses.replace(one, segments=tuple(dataclasses.replace(s, is_crowd=False) for s in one.segments))
         for one in document.annotations
     )  # predictions have no crowd: evaluators do not look
     document = dataclasses.replace(document, annotations=plain)
     return dataclasses.replace(
-        truth, document=document, folder=str(folder / 'panoptic'), has_areas=False, is_truth=False
+        truth, document=document, folder=str(folder / layout.PANOPTIC), has_areas=False, is_truth=False
     )
 
 

@@ -15,7 +15,7 @@ from panpipe.model.metrics import masks
 from panpipe.model.storage import files
 from panpipe.pipelines import sources
 from panpipe.pipelines.formats import png
-from panpipe.pipelines.scoring import official_python, panoptic_files
+from panpipe.pipelines.scoring import made_truths, official_python, panoptic_files
 from panpipe.pipelines.sources import cityscapes as cityscapes_source
 from panpipe.pipelines.sources import documents, images, label_numbers, names
 
@@ -24,11 +24,7 @@ _LABEL_IDS = '_gtFine_labelIds.png'
 _INSTANCE_IDS = '_gtFine_instanceIds.png'
 _COMPARED = 4  # label-id PNGs with panoptic ones, which takes time; a script changes all of them
 _CITYSCAPES = datasets.SPECS['cityscapes_panoptic']
-_COCO_FORMS: Mapping[str, str] = {
-    'annotations/panoptic_{}2017.json': 'coco_panoptic',
-    'annotations/panoptic_{}.json': 'coco_panoptic',
-    'ade20k_panoptic_{}.json': 'ade20k_panoptic',
-}
+_OF_COCO_FORM = tuple(spec for spec in datasets.SPECS.values() if spec.format == 'coco')
 
 
 def cityscapes(root: pathlib.Path, split: str, scratch: pathlib.Path, python: str) -> Panoptic:
@@ -108,28 +104,36 @@ def _compare(label_ids: np.ndarray, official: np.ndarray, path: str) -> None:
             raise label_numbers.are_wrong(path, masks.present(label_ids))
 
 
-def coco(root: pathlib.Path, split: str, spec: datasets.DatasetSpec | None = None) -> Panoptic:
-    """Finds the panoptic ground truth in the layout of COCO or ADE20K.
+def coco(
+    root: pathlib.Path, split: str, scratch: pathlib.Path, spec: datasets.DatasetSpec | None = None
+) -> tuple[Panoptic, datasets.DatasetSpec]:
+    """Finds the panoptic ground truth in the COCO form, or makes it in `scratch` from a layout without it.
 
-    `spec` tells names and kinds of categories where the file does not.
+    Args:
+      root: of the raw data set.
+      split: for example 'val'.
+      scratch: folder for files on the way.
+      spec: tells names and kinds of categories where the file does not; None where no data set is named.
+
+    Returns:
+      The ground truth, and a data set of its layout.
 
     Raises:
       errors.InputError: there is none, it is damaged, or what it does not tell of categories is not known.
     """
-    for form, dataset in _COCO_FORMS.items():
-        path = root / form.format(split)
-        if path.is_file():
-            has_areas = dataset != 'ade20k_panoptic'
-            document = documents.read(str(path), has_areas=has_areas)
-            return panoptic_files.open_files(document, str(path.with_suffix('')), spec, has_areas=has_areas)
-    raise errors.InputError(
-        f'{root / next(iter(_COCO_FORMS)).format(split)} is missing; check --ground_truth and --split'
-    )
-
-
-def dataset_of(truth: Panoptic) -> str:
-    """Names the data set whose layout a ground truth that `coco` found has."""
-    return 'coco_panoptic' if truth.has_areas else 'ade20k_panoptic'
+    for one in [spec] if spec else _OF_COCO_FORM:
+        source = sources.module(one)
+        for form in source.PANOPTIC_FILES:
+            path = root / form.format(split)
+            if path.is_file():
+                document = documents.read(str(path), has_areas=source.HAS_AREAS)
+                return panoptic_files.open_files(
+                    document, str(path.with_suffix('')), spec, has_areas=source.HAS_AREAS
+                ), one
+    if spec and not sources.module(spec).PANOPTIC_FILES:
+        return made_truths.make(root, split, spec, scratch / 'made'), spec
+    form = sources.module(spec or _OF_COCO_FORM[0]).PANOPTIC_FILES[0]
+    raise errors.InputError(f'{root / form.format(split)} is missing; check --ground_truth and --split')
 
 
 def on_disk(root: pathlib.Path, split: str, spec: datasets.DatasetSpec) -> set[documents.ImageId]:

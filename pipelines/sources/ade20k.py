@@ -10,11 +10,11 @@ import functools
 import os
 
 from panpipe.model import datasets, errors
-from panpipe.pipelines import files
-from panpipe.pipelines.sources import annotations, entries, listing, trees
+from panpipe.model.storage import addresses, files
+from panpipe.pipelines.sources import annotations, entries, listing, roots, trees
 
-load = entries.load
-
+PANOPTIC_FILES = ('ade20k_panoptic_{}.json',)
+HAS_AREAS = False  # Mask2Former's script leaves the numbers of pixels out
 _FOLDERS = {'train': 'training', 'val': 'validation'}
 
 
@@ -33,20 +33,20 @@ def list_images(
       errors.InputError: the folder is not laid out so, a file is missing, or the JSON file is wrong.
     """
     root = os.fspath(root)
-    files.check_folder(root)
+    roots.check_folder(root)
     folder = f'images/{_FOLDERS.get(split, split)}'
-    tree = trees.read(files.join(root, folder))
+    tree = trees.read(addresses.join(root, folder))
     found = annotations.images_of(tree)
     if not found:
         raise errors.InputError(
             f'{root} is not laid out like ADE20K: expected {folder}/*.jpg with ade20k_panoptic_{split}.json '
-            f'and ade20k_panoptic_{split}/*.png, but {files.contents(root)}'
+            f'and ade20k_panoptic_{split}/*.png, but {roots.contents(root)}'
         )
     if not with_labels:
         return found
     if semantic_only:
         return _with_semantic_ids(found, root, folder, spec)
-    path = files.join(root, f'ade20k_panoptic_{split}.json')
+    path = addresses.join(root, f'ade20k_panoptic_{split}.json')
     if not files.exists(path):
         raise errors.InputError(f"{path} is missing; make it with Mask2Former's prepare_ade20k_pan_seg.py")
     numbering = entries.official_numbering(spec, treat_crowd_as_ignore)

@@ -181,7 +181,7 @@ def join_maps(
     found: listing.Listing,
     paths: Sequence[str],
     suffix: str,
-    label: Callable[[str], entries.InstanceIds | entries.SemanticIds],
+    label: Callable[[str], entries.LabelFile],
 ) -> listing.Listing:
     """Adds to images the label maps that are called as they are, but for `suffix`.
 

@@ -11,10 +11,8 @@ import functools
 import os
 
 from panpipe.model import datasets, errors
-from panpipe.pipelines import files
-from panpipe.pipelines.sources import annotations, entries, listing, names, trees
-
-load = entries.load
+from panpipe.model.storage import addresses, files
+from panpipe.pipelines.sources import annotations, entries, listing, names, roots, trees
 
 _IMAGE_SUFFIX = '_leftImg8bit'
 _LABEL_SUFFIX = '_gtFine_instanceIds.png'
@@ -42,7 +40,7 @@ def list_images(
       errors.InputError: the folder is not laid out so, or a file is missing.
     """
     root = os.fspath(root)
-    files.check_folder(root)
+    roots.check_folder(root)
     found = _images(root, split)
     if split == 'test' or not with_labels:
         return found
@@ -58,7 +56,7 @@ def list_images(
 
 def _images(root: str, split: str) -> listing.Listing:
     """Lists image files by the places that Cityscapes has for them."""
-    tree = trees.read(files.join(root, 'leftImg8bit', split))
+    tree = trees.read(addresses.join(root, 'leftImg8bit', split))
     ids = {path: names.last(path).removesuffix(_IMAGE_SUFFIX) for path in tree.files if _is_image(path)}
     if not ids:
         raise errors.InputError(_nothing(root, split))
@@ -96,8 +94,8 @@ def _with_panoptic_pngs(
     found: listing.Listing, root: str, split: str, numbering: entries.Numbering
 ) -> listing.Listing:
     forms = {
-        files.join(root, 'gtFine', f'cityscapes_panoptic_{split}_trainId.json'): _by_train_id(numbering),
-        files.join(root, 'gtFine', f'cityscapes_panoptic_{split}.json'): numbering,
+        addresses.join(root, 'gtFine', f'cityscapes_panoptic_{split}_trainId.json'): _by_train_id(numbering),
+        addresses.join(root, 'gtFine', f'cityscapes_panoptic_{split}.json'): numbering,
     }
     for path, classes in forms.items():
         if files.exists(path):
@@ -111,13 +109,13 @@ def _with_panoptic_pngs(
 
 
 def _nothing(root: str, split: str) -> str:
-    if files.exists(files.join(root, 'annotations')):
-        held = files.contents(root)
+    if files.exists(addresses.join(root, 'annotations')):
+        held = roots.contents(root)
         return f'{root} looks like COCO, not like Cityscapes ({held}); try --dataset coco_panoptic'
-    if files.exists(files.join(root, 'leftImg8bit')):
-        there = files.contents(files.join(root, 'leftImg8bit'))
+    if files.exists(addresses.join(root, 'leftImg8bit')):
+        there = roots.contents(addresses.join(root, 'leftImg8bit'))
         return f'{root}/leftImg8bit has no images of {split} ({there}); choose other --splits'
-    return f'{root} is not laid out like Cityscapes: expected {_LAYOUT}, but {files.contents(root)}'
+    return f'{root} is not laid out like Cityscapes: expected {_LAYOUT}, but {roots.contents(root)}'
 
 
 def instance_ids(path: str, spec: datasets.DatasetSpec) -> entries.InstanceIds:

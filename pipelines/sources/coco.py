@@ -10,15 +10,16 @@ import functools
 import os
 
 from panpipe.model import datasets, errors
-from panpipe.pipelines import files
-from panpipe.pipelines.sources import annotations, entries, listing, trees
-
-load = entries.load
+from panpipe.model.storage import addresses, files
+from panpipe.pipelines.sources import annotations, entries, listing, roots, trees
 
 # Beside the number that the data set has for it.
 _VOID = 255
 # JSON files that tell the ids of a split's images.
 _DESCRIPTIONS = ('panoptic', 'image_info', 'instances')
+# The ground truth of a split.
+PANOPTIC_FILES = ('annotations/panoptic_{}2017.json', 'annotations/panoptic_{}.json')
+HAS_AREAS = True  # and states how many pixels a segment has
 _LAYOUT = 'SPLIT2017/*.jpg with annotations/panoptic_SPLIT2017.json and annotations/panoptic_SPLIT2017/*.png'
 
 
@@ -39,7 +40,7 @@ def list_images(
       errors.InputError: the folder is not laid out so, a file is missing, or the JSON file is wrong.
     """
     root = os.fspath(root)
-    files.check_folder(root)
+    roots.check_folder(root)
     name, tree = _folder(root, split)
     if split == 'test' or not with_labels:
         return _described(root, name, tree)
@@ -49,7 +50,7 @@ def list_images(
             entries.SemanticIds, numbering=numbering, void=frozenset((spec.official_void, _VOID))
         )
         return annotations.join_maps(_described(root, name, tree), _semantic_maps(root, name), '.png', label)
-    path = files.join(root, 'annotations', f'panoptic_{name}.json')
+    path = addresses.join(root, 'annotations', f'panoptic_{name}.json')
     if not files.exists(path):
         raise errors.InputError(
             f'{path} is missing; unpack panoptic_annotations_trainval2017.zip, and the archives in it, there'
@@ -60,7 +61,7 @@ def list_images(
 def _folder(root: str, split: str) -> tuple[str, trees.Tree]:
     """Finds the folder of a split's images: its name and what it holds."""
     for name in (f'{split}2017', split):
-        tree = trees.read(files.join(root, name))
+        tree = trees.read(addresses.join(root, name))
         if listing.images_in(tree):
             return name, tree
     raise errors.InputError(_nothing(root, split))
@@ -69,7 +70,7 @@ def _folder(root: str, split: str) -> tuple[str, trees.Tree]:
 def _described(root: str, name: str, tree: trees.Tree) -> listing.Listing:
     """Lists images without annotations, with their ids where a JSON file tells them."""
     for kind in _DESCRIPTIONS:
-        path = files.join(root, 'annotations', f'{kind}_{name}.json')
+        path = addresses.join(root, 'annotations', f'{kind}_{name}.json')
         if files.exists(path):
             return annotations.with_ids(tree, path)
     return annotations.images_of(tree)
@@ -86,9 +87,9 @@ def _semantic_maps(root: str, name: str) -> list[str]:
 
 
 def _nothing(root: str, split: str) -> str:
-    if files.exists(files.join(root, 'leftImg8bit')):
-        held = files.contents(root)
+    if files.exists(addresses.join(root, 'leftImg8bit')):
+        held = roots.contents(root)
         return f'{root} looks like Cityscapes, not like COCO ({held}); try --dataset cityscapes_panoptic'
-    if files.exists(files.join(root, 'annotations')):
-        return f'{root} has no images of {split} in {split}2017/ or {split}/ ({files.contents(root)})'
-    return f'{root} is not laid out like COCO: expected {_LAYOUT}, but {files.contents(root)}'
+    if files.exists(addresses.join(root, 'annotations')):
+        return f'{root} has no images of {split} in {split}2017/ or {split}/ ({roots.contents(root)})'
+    return f'{root} is not laid out like COCO: expected {_LAYOUT}, but {roots.contents(root)}'

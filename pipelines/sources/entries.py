@@ -4,7 +4,7 @@
 import collections
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -71,6 +71,21 @@ class Label(NamedTuple):
 
     panoptic: np.ndarray
     missing: tuple[int, ...] = ()
+
+
+class LabelFile(Protocol):
+    """Names the annotation of an image, and reads it on a worker; it can be pickled."""
+
+    @property
+    def path(self) -> str:
+        """Address of the file."""
+
+    def read(self) -> Label:
+        """Reads it.
+
+        Raises:
+          errors.InputError: it is missing or damaged.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,7 +241,7 @@ class ImageFile:
     image_id: str
     path: str
     format: str
-    label: PanopticPng | InstanceIds | SemanticIds | None = None
+    label: LabelFile | None = None
     official_id: str | int | None = None
     size: images.Size | None = None
 

@@ -1,17 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The raw layouts, by name."""
+"""The modules that read raw layouts, by data set."""
 
+import importlib
 import types
-from collections.abc import Mapping
 
 from panpipe.model import datasets
-from panpipe.pipelines.sources import ade20k, cityscapes, coco
-
-SOURCES: Mapping[str, types.ModuleType] = types.MappingProxyType(
-    {'cityscapes': cityscapes, 'coco': coco, 'ade20k': ade20k}
-)
 
 
 def module(spec: datasets.DatasetSpec) -> types.ModuleType:
-    """Returns the module that lists and loads raw files of this data set's layout."""
-    return SOURCES[spec.layout]
+    """Imports the module that lists the raw files of this data set's layout."""
+    return importlib.import_module(datasets.LAYOUTS[spec.layout].source)

@@ -11,7 +11,7 @@ import buckets
 import synthetic
 from panpipe.model import datasets
 from panpipe.model.storage import files, manifest
-from panpipe.pipelines import convert, evaluate, report, show, sources, statistics, toy, validate
+from panpipe.pipelines import convert, evaluate, report, show, statistics, toy, validate
 from panpipe.pipelines.running import failures
 
 DATASET = ('--dataset', 'cityscapes_panoptic')
@@ -43,9 +43,8 @@ def _nothing_local(tmp_path, monkeypatch):
 
 def _predict(folder):
     """Writes the ground truth, shifted, as predictions."""
-    source = sources.module(SPEC)
-    found = source.list_images('gs://data/raw', 'val', SPEC)
-    named = {entry.image_id: np.roll(source.load(entry).panoptic, 3, 1) for entry in found}
+    truths = synthetic.truths('gs://data/raw', SPEC)
+    named = {name: np.roll(truth, 3, 1) for name, truth in truths.items()}
     synthetic.write_predictions(folder, named, SPEC)
     files.copy_tree(folder, 'gs://data/predictions')
 

@@ -19,8 +19,8 @@ import synthetic
 from panpipe.model import datasets
 from panpipe.model.inputs import records
 from panpipe.model.metrics import boundary, quality, resampling, sizes, tally
-from panpipe.pipelines import evaluate, score, sources
-from panpipe.pipelines.formats import png, registry, segments
+from panpipe.pipelines import evaluate, score
+from panpipe.pipelines.formats import png, segments
 from panpipe.pipelines.predictions import prediction_files
 from panpipe.pipelines.scoring import evaluation, pairs
 
@@ -54,12 +54,9 @@ def _tally(name, pair, labels=SMALL):
 def _raw(tmp_path, spec):
     """Writes a toy data set and bad predictions of its split 'val': (root, {name: (truth, prediction)})."""
     raw = synthetic.toy(tmp_path / 'raw', spec.name, images=6)
-    source = sources.module(spec)
     rng = np.random.default_rng(7)
-    pairs = {}
-    for entry in source.list_images(raw, 'val', spec):
-        truth = source.load(entry).panoptic
-        pairs[entry.image_id] = truth, _perturb(rng, truth, spec.labels)
+    truths = synthetic.truths(raw, spec)
+    pairs = {name: (truth, _perturb(rng, truth, spec.labels)) for name, truth in truths.items()}
     synthetic.write_predictions(
         tmp_path / 'predictions', {name: pair[1] for name, pair in pairs.items()}, spec
     )
@@ -136,7 +133,7 @@ def test_the_job_equals_the_official_evaluators(tmp_path, spec):
     status, output = _run(tmp_path, raw, spec)
     official = tmp_path / 'score.json'
     arguments = ['--predictions', str(tmp_path / 'predictions'), '--ground_truth', str(raw)]
-    name = registry.of(spec)
+    name = spec.format
     assert (status, score.main(['--format', name, '--output', str(official), *arguments])) == (0, 0)
     theirs, ours = (json.loads(path.read_text()) for path in (official, output))
     assert {'evaluator', 'format', 'num_images', 'split'} <= set(ours) & set(theirs)
@@ -150,8 +147,7 @@ def test_the_job_equals_the_official_evaluators(tmp_path, spec):
 
 def test_records_say_the_same_as_the_raw_data_set(tmp_path):
     raw, _ = _raw(tmp_path, COCO)
-    source = sources.module(COCO)
-    _write_records(tmp_path, [source.load(entry) for entry in source.list_images(raw, 'val', COCO)])
+    _write_records(tmp_path, [*synthetic.raw_records(raw, COCO).values()])
     contents = []
     for truth in (raw, f'{tmp_path}/val-0*, {tmp_path}/val-1*'):
         status, output = _run(tmp_path, truth, COCO)

@@ -14,7 +14,7 @@ import yards
 import synthetic
 from panpipe.model import datasets, errors
 from panpipe.model.inputs import records
-from panpipe.pipelines import sources, validate
+from panpipe.pipelines import validate
 from panpipe.pipelines.formats import coco as formats_coco
 from panpipe.pipelines.predictions import prediction_files
 from panpipe.pipelines.scoring import instance_ap, joined, own_score, panoptic_files, truths
@@ -86,8 +86,8 @@ def _spoil(rng, root):
 
 def _read_all(root, spec):
     """Does what convert and evaluate do of each image."""
-    for entry in sources.module(spec).list_images(root, 'val', spec):
-        records.parse(records.serialize(sources.module(spec).load(entry)))
+    for record in synthetic.raw_records(root, spec).values():
+        records.parse(records.serialize(record))
 
 
 def _check_predictions(root, spec):
@@ -103,7 +103,7 @@ def _validate(root, spec):
 def _score(root, spec):
     """Does what score does besides calling the evaluator of panoptic files, a program of its own."""
     del spec
-    truth = truths.coco(root, 'val')
+    truth = truths.coco(root, 'val', root)[0]
     prediction = panoptic_files.open_predictions(root / 'predictions', truth)
     pairs = joined.pairs(truth, prediction, formats_coco, set())
     own_score.count(truth, prediction, pairs)
@@ -122,8 +122,7 @@ def sound(tmp_path_factory):
     root = tmp_path_factory.mktemp('sound') / 'yard'
     yard = yards.Yard(root).add_instances()
     spec = datasets.find(str(yard.dataset))
-    module = sources.module(spec)
-    found = {entry.image_id: module.load(entry) for entry in module.list_images(root, 'val', spec)}
+    found = synthetic.raw_records(root, spec)
     synthetic.write_predictions(
         root / 'predictions',
         {name: record.panoptic for name, record in found.items()},

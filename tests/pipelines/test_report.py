@@ -19,7 +19,7 @@ import synthetic
 from panpipe.model import datasets
 from panpipe.model.metrics import oracle_results, result_files, results
 from panpipe.model.training import run_folder
-from panpipe.pipelines import evaluate, report, sources
+from panpipe.pipelines import evaluate, report
 from panpipe.pipelines.reporting import curves, gallery
 from panpipe.pipelines.sources import entries
 
@@ -67,9 +67,7 @@ STATISTICS = {
 
 def _predict_the_truth(root, spec, folder):
     """Writes the ground truth of the validation split as a prediction."""
-    source = sources.module(spec)
-    named = {entry.image_id: source.load(entry).panoptic for entry in source.list_images(root, 'val', spec)}
-    synthetic.write_predictions(folder, named, spec)
+    synthetic.write_predictions(folder, synthetic.truths(root, spec), spec)
 
 
 def _events(folder, values):
@@ -219,8 +217,7 @@ def test_pictures_among_the_summaries_are_no_curves(tmp_path):
 def test_class_ids_alone_make_a_page(tmp_path):
     spec = datasets.SPECS['coco_panoptic']
     root = synthetic.toy(tmp_path, spec.name, images=6)
-    source = sources.module(spec)
-    named = {entry.image_id: source.load(entry).panoptic for entry in source.list_images(root, 'val', spec)}
+    named = synthetic.truths(root, spec)
     synthetic.write_predictions(tmp_path / 'predictions', named, spec, has_instances=False)
     assert _run((tmp_path, root, spec)) == 0
     page = (tmp_path / 'report.html').read_text()
@@ -231,8 +228,7 @@ def test_class_ids_alone_make_a_page(tmp_path):
 def test_right_classes_without_instances_are_no_errors(tmp_path, monkeypatch):
     spec = datasets.SPECS['coco_panoptic']
     root = synthetic.toy(tmp_path, spec.name, images=6)
-    source = sources.module(spec)
-    named = {entry.image_id: source.load(entry).panoptic for entry in source.list_images(root, 'val', spec)}
+    named = synthetic.truths(root, spec)
     synthetic.write_predictions(tmp_path / 'predictions', named, spec, has_instances=False)
     shown = gallery.Gallery.open(root, 'val', tmp_path / 'predictions', spec)
     read, times = entries.PanopticPng.read, []

@@ -6,7 +6,7 @@ import pytest
 
 import synthetic
 from panpipe.model import datasets
-from panpipe.pipelines import report, sources
+from panpipe.pipelines import report
 
 SPEC = datasets.SPECS['cityscapes_panoptic']
 IMAGE, LAYERS = "document.querySelector('dialog img').src", 5
@@ -17,8 +17,7 @@ def path(tmp_path_factory):
     """Makes a report on predictions that turn some pixels into sky."""
     folder = tmp_path_factory.mktemp('report')
     raw = synthetic.toy(folder, SPEC.name, images=9)
-    source = sources.module(SPEC)
-    named = {entry.image_id: source.load(entry).panoptic for entry in source.list_images(raw, 'val', SPEC)}
+    named = synthetic.truths(raw, SPEC)
     for number, panoptic in enumerate(named.values(), 1):
         panoptic[:, : 10 * number] = 10 * 1000
     synthetic.write_predictions(folder / 'predictions', named, SPEC)

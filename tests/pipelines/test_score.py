@@ -15,8 +15,7 @@ import shared
 import synthetic
 from panpipe.model import datasets, errors
 from panpipe.model.metrics import quality, results
-from panpipe.pipelines import score, sources, validate
-from panpipe.pipelines.formats import registry
+from panpipe.pipelines import score, validate
 from panpipe.pipelines.predictions import prediction_files
 from panpipe.pipelines.scoring import official_python, own_score
 
@@ -86,8 +85,7 @@ def _score(tmp_path, format_name, raw, *more):
 def _predict_split(tmp_path, raw, spec, seed):
     """Writes perturbed predictions of the split 'val'; returns pairs of maps (truth, prediction)."""
     rng = np.random.default_rng(seed)
-    module = sources.module(spec)
-    truths = {entry.image_id: module.load(entry).panoptic for entry in module.list_images(raw, 'val', spec)}
+    truths = synthetic.truths(raw, spec)
     prediction_files = {name: _perturb(rng, truth, spec.labels) for name, truth in truths.items()}
     synthetic.write_predictions(tmp_path / 'predictions', prediction_files, spec)
     return [(truths[name], prediction_files[name]) for name in truths]
@@ -157,7 +155,7 @@ def test_relative_paths(tmp_path, monkeypatch, spec):
     pairs = _predict_split(tmp_path, raw, spec, 6)
     monkeypatch.chdir(tmp_path)
     arguments = ['--predictions', 'predictions', '--ground_truth', raw.name, '--output', 'out/score.json']
-    assert score.main(['--format', registry.of(spec), *arguments]) == 0
+    assert score.main(['--format', spec.format, *arguments]) == 0
     _assert_equal(json.loads((tmp_path / 'out' / 'score.json').read_text()), pairs, spec)
 
 
@@ -197,8 +195,7 @@ def test_the_ground_truth_of_samples_as_prediction_is_perfect(tmp_path, name):
 
 
 def _assert_truth_is_perfect(tmp_path, raw, spec):
-    module = sources.module(spec)
-    truths = {entry.image_id: module.load(entry).panoptic for entry in module.list_images(raw, 'val', spec)}
+    truths = synthetic.truths(raw, spec)
     # A crowd is no prediction that anyone could make.
     labels = spec.labels
     is_crowd = {
@@ -208,7 +205,7 @@ def _assert_truth_is_perfect(tmp_path, raw, spec):
     semantic = {name: labels.decode(truth)[0] for name, truth in truths.items()}
     named = {name: np.where(is_crowd[name], labels.void, truth) for name, truth in truths.items()}
     synthetic.write_predictions(tmp_path / 'predictions', named, spec, semantic=semantic)
-    found = _score(tmp_path, registry.of(spec), raw)
+    found = _score(tmp_path, spec.format, raw)
     for key in ('pq', 'sq', 'rq'):
         assert {value for value in found[key].values() if value is not None} == {100}
     assert found['difference']['pq']['all'] == 0
@@ -221,7 +218,7 @@ def test_instances_of_worse_masks_score_less(tmp_path):
     for spec, raw in ((CITYSCAPES, 'c'), (COCO, 'o')):
         root = tmp_path / raw
         pairs = _predict_split(root, synthetic.toy(root / 'raw', spec.name, images=6), spec, 9)
-        found = _score(root, registry.of(spec), root / 'raw' / f'toy_{registry.of(spec)}')
+        found = _score(root, spec.format, root / 'raw' / f'toy_{spec.format}')
         assert 0 < found['instance']['ap'] < 100
         assert found['instance']['per_class']
         assert len(pairs) == found['num_images']
@@ -230,10 +227,9 @@ def test_instances_of_worse_masks_score_less(tmp_path):
 @pytest.mark.parametrize('spec', [CITYSCAPES, COCO], ids=lambda spec: spec.name)
 def test_label_ids_alone_have_miou_alone(tmp_path, capsys, spec):
     raw = synthetic.toy(tmp_path / 'raw', spec.name, images=6)
-    module = sources.module(spec)
-    truths = {entry.image_id: module.load(entry).panoptic for entry in module.list_images(raw, 'val', spec)}
+    truths = synthetic.truths(raw, spec)
     synthetic.write_predictions(tmp_path / 'predictions', truths, spec, has_instances=False)
-    found = _score(tmp_path, registry.of(spec), raw)
+    found = _score(tmp_path, spec.format, raw)
     assert found['miou'] == 100
     assert found['pq']['all'] is None
     assert 'PQ' in capsys.readouterr().out
@@ -250,8 +246,7 @@ def test_class_ids_of_16_bits_are_read_back(tmp_path):
     path.write_text(json.dumps(content))
     categories = [dataclasses.replace(c, official_id=c.official_id + 1000) for c in COCO.categories]
     spec = dataclasses.replace(COCO, categories=tuple(categories))
-    module = sources.module(spec)
-    truths = {entry.image_id: module.load(entry).panoptic for entry in module.list_images(raw, 'val', spec)}
+    truths = synthetic.truths(raw, spec)
     folder = tmp_path / 'predictions'
     synthetic.write_predictions(folder, truths, spec, has_instances=False)
     assert _score(tmp_path, 'coco', raw)['miou'] == 100

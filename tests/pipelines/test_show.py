@@ -17,7 +17,7 @@ import synthetic
 from panpipe.model import datasets
 from panpipe.model.drawing import sheet
 from panpipe.model.inputs import records
-from panpipe.pipelines import convert, show, sources
+from panpipe.pipelines import convert, show
 from panpipe.pipelines.formats import png
 from panpipe.pipelines.record_files import lookup
 from panpipe.pipelines.reporting import predicted_sheet
@@ -34,9 +34,7 @@ def scene(request, tmp_path_factory):
     raw.rename(folder / 'raw')
     given = ['--dataset', spec.name, '--input', str(folder / 'raw'), '--output', str(folder / 'records')]
     assert convert.main([*given, '--num_shards=1']) == 0
-    source = sources.module(spec)
-    listed = source.list_images(folder / 'raw', 'val', spec)
-    named = {entry.image_id: np.roll(source.load(entry).panoptic, 2, 1) for entry in listed}
+    named = {name: np.roll(truth, 2, 1) for name, truth in synthetic.truths(folder / 'raw', spec).items()}
     synthetic.write_predictions(folder / 'predictions', named, spec)
     synthetic.write_predictions(folder / 'classes', named, spec, has_instances=False)
     (folder / 'empty').mkdir()
@@ -104,8 +102,7 @@ def test_a_prediction_is_drawn_with_as_much_as_is_known(scene, tmp_path, kind):
 def test_classes_alone_are_judged_as_classes(scene, tmp_path, monkeypatch):
     """Two cars side by side are one region of cars, so a perfect map of classes has no error."""
     folder, spec = scene
-    source = sources.module(spec)
-    named = {e.image_id: source.load(e).panoptic for e in source.list_images(folder / 'raw', 'val', spec)}
+    named = synthetic.truths(folder / 'raw', spec)
     synthetic.write_predictions(tmp_path / 'classes', named, spec, has_instances=False)
     seen = []
     errors = predicted_sheet.error_maps.errors

@@ -11,7 +11,7 @@ from PIL import Image
 
 import synthetic
 from panpipe.model import datasets
-from panpipe.pipelines import sources, validate
+from panpipe.pipelines import validate
 from panpipe.pipelines.faults import fault, pngs
 from panpipe.pipelines.formats import png, segments
 from panpipe.pipelines.sources import images
@@ -21,10 +21,7 @@ SPECS = {name: datasets.SPECS[f'{name}_panoptic'] for name in ('cityscapes', 'co
 
 def _write_predictions(folder, raw, spec):
     """Writes the ground truth of the split 'val' as a prediction; crowd becomes a segment."""
-    source = sources.module(spec)
-    entries = source.list_images(raw, 'val', spec)
-    named = {entry.image_id: source.load(entry).panoptic for entry in entries}
-    synthetic.write_predictions(folder, named, spec)
+    synthetic.write_predictions(folder, synthetic.truths(raw, spec), spec)
 
 
 @pytest.fixture(scope='module')

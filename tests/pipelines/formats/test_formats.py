@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 
 import synthetic
 from panpipe.model import datasets, errors
-from panpipe.pipelines.formats import cityscapes, coco, maps, png, registry, segments
+from panpipe.pipelines.formats import cityscapes, coco, maps, png, segments
 
 SPECS = [datasets.SPECS[name] for name in ('cityscapes_panoptic', 'coco_panoptic')]
 
@@ -126,7 +126,7 @@ def test_the_document_is_ordered_and_lists_the_categories():
 
 
 def test_the_layout_decides_the_format():
-    assert {spec.name: registry.of(spec) for spec in datasets.SPECS.values()} == {
+    assert {spec.name: spec.format for spec in datasets.SPECS.values()} == {
         'cityscapes_panoptic': 'cityscapes',
         'coco_panoptic': 'coco',
         'ade20k_panoptic': 'coco',

@@ -8,7 +8,7 @@ import pytest
 
 import synthetic
 from panpipe.model import datasets, errors
-from panpipe.pipelines import files
+from panpipe.model.storage import files
 from panpipe.pipelines.formats import png
 from panpipe.pipelines.predictions import confidences, prediction_files
 

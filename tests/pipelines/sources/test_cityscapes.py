@@ -18,7 +18,7 @@ SPEC = datasets.find('cityscapes_panoptic')
 
 def _maps(root, split='train', **options):
     found = cityscapes.list_images(root, split, SPEC, **options)
-    return {entry.image_id: cityscapes.load(entry).panoptic for entry in found}
+    return {entry.image_id: entries.load(entry).panoptic for entry in found}
 
 
 def _write(root, ids, split='train'):
@@ -79,7 +79,7 @@ def test_all_three_sources_agree(root):
 def test_images_are_sorted_by_path_and_kept_byte_for_byte(root):
     found = cityscapes.list_images(root, 'train', SPEC)
     assert [entry.image_id for entry in found] == [f'toytown_{i:06d}_000019' for i in range(3)]
-    record = cityscapes.load(found[0])
+    record = entries.load(found[0])
     path = root / 'leftImg8bit/train/toytown/toytown_000000_000019_leftImg8bit.png'
     assert record.encoded == path.read_bytes()
     assert (record.format, record.height, record.width) == ('png', 64, 128)

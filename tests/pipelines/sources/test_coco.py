@@ -9,7 +9,7 @@ from PIL import Image
 
 import shared
 from panpipe.model import datasets, errors
-from panpipe.pipelines.sources import ade20k, coco
+from panpipe.pipelines.sources import ade20k, coco, entries
 
 SPEC = datasets.find('coco_panoptic')
 # Two persons and a crowd of them, sky, and a pixel of void.
@@ -44,7 +44,7 @@ def _write(root, annotations=None, colors=COLORS, names=('000000000009',), folde
 
 def _maps(root, split='train', **options):
     found = coco.list_images(root, split, SPEC, **options)
-    return {entry.image_id: coco.load(entry).panoptic for entry in found}
+    return {entry.image_id: entries.load(entry).panoptic for entry in found}
 
 
 def _with(**changes):
@@ -257,7 +257,7 @@ def test_ade20k_is_laid_out_otherwise(tmp_path):
     annotation = {'file_name': 'ADE_val_00000001.png', 'segments_info': segments}
     (tmp_path / 'ade20k_panoptic_val.json').write_text(json.dumps({'annotations': [annotation]}))
     (entry,) = ade20k.list_images(tmp_path, 'val', spec)
-    np.testing.assert_array_equal(ade20k.load(entry).panoptic, [[1000, 8001, 8001, 0]])
+    np.testing.assert_array_equal(entries.load(entry).panoptic, [[1000, 8001, 8001, 0]])
     with pytest.raises(
         errors.InputError, match=r'not laid out like ADE20K: expected images/training/\*\.jpg'
     ):
@@ -271,4 +271,4 @@ def test_ade20k_classes_alone(tmp_path):
         ade20k.list_images(tmp_path, 'val', spec, semantic_only=True)
     _save(tmp_path / 'annotations/validation/ADE_val_00000001.png', np.array([[1, 8, 150, 0]]))
     (entry,) = ade20k.list_images(tmp_path, 'val', spec, semantic_only=True)
-    np.testing.assert_array_equal(ade20k.load(entry).panoptic, [[1000, 8000, 150000, 0]])
+    np.testing.assert_array_equal(entries.load(entry).panoptic, [[1000, 8000, 150000, 0]])

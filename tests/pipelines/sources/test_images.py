@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from panpipe.model import errors
-from panpipe.pipelines import files
+from panpipe.model.storage import files
 from panpipe.pipelines.sources import images
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (17, 23, 3), dtype=np.uint8)
