@@ -11,13 +11,14 @@ import tensorflow as tf
 from panpipe.model import config, errors, labels, tensors
 from panpipe.model.layers import resize
 from panpipe.model.postprocess import (
+    from_heads,
     mask_rules,
     masks,
-    panoptic,
-    panoptic_from_heads,
+    numbers,
     scores,
     slots,
     upsample,
+    upsampled,
 )
 
 # A network of `build.network`: (images, training=False, pool_scale=…) → heads at the decoder's stride. A mask
@@ -25,15 +26,8 @@ from panpipe.model.postprocess import (
 Network = Callable[..., Any]
 
 
-@dataclasses.dataclass(frozen=True)
-class Postprocessing:
-    """Holds the numbers of post-processing (`evaluator_options`)."""
-
-    center_threshold: float
-    nms_kernel: int
-    keep_k_centers: int
-    stuff_area_limit: int
-    use_op: bool
+class Postprocessing(numbers.Numbers):
+    """Turns heads into predictions by the numbers of `evaluator_options`."""
 
     @classmethod
     def from_options(cls, options: config.EvaluatorOptions) -> Self:
@@ -50,7 +44,7 @@ class Postprocessing:
         self, heads: tensors.Heads, spec: labels.LabelSpec, height: int, width: int
     ) -> tensors.Prediction:
         """Turns heads at the decoder's stride into a prediction of [batch, height, width]."""
-        return panoptic_from_heads(heads, spec, height=height, width=width, **dataclasses.asdict(self))
+        return from_heads.predict(heads, spec, (height, width), self)
 
     def merge(
         self, heads: tensors.Heads, probability: tf.Tensor, spec: labels.LabelSpec
@@ -58,7 +52,7 @@ class Postprocessing:
         """Turns heads at full resolution into a prediction, by class probabilities in place of logits."""
         # Post-processing takes the largest class of a pixel, so probabilities serve it as well as logits.
         heads = heads._replace(semantic_logits=probability)
-        return panoptic(heads, spec, **dataclasses.asdict(self))
+        return upsampled.predict(heads, spec, self)
 
 
 @dataclasses.dataclass(frozen=True)

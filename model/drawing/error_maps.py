@@ -6,6 +6,7 @@ import enum
 import numpy as np
 
 from panpipe.model import labels as label_specs
+from panpipe.model.metrics import matching, overlaps
 
 
 class Error(enum.IntEnum):
@@ -35,26 +36,21 @@ NAMES = {
 def errors(truth: np.ndarray, prediction: np.ndarray, labels: label_specs.LabelSpec) -> np.ndarray:
     """Classifies pixels of two panoptic maps, integer [height, width]: uint8 [height, width] of `Error`.
 
-    Segments match as for panoptic quality: of one class, with an IoU above one half outside void.
+    Segments match as for panoptic quality (`metrics.matching`).
     """
-    true_ids, true = np.unique(truth, return_inverse=True)
-    predicted_ids, predicted = np.unique(prediction, return_inverse=True)
+    (true_ids, true), (predicted_ids, predicted) = overlaps.compact(truth), overlaps.compact(prediction)
     shape = len(true_ids), len(predicted_ids)
-    shared = np.bincount((true * shape[1] + predicted).ravel(), minlength=shape[0] * shape[1]).reshape(shape)
-    is_void = _is_void(true_ids, labels)
-    semantic = [labels.decode(ids)[0] for ids in (true_ids, predicted_ids)]
-    labelled = shared[semantic[0] != labels.ignore_label].sum(axis=0)
-    union = shared.sum(axis=1)[:, None] + labelled[None] - shared
-    is_match = (semantic[0][:, None] == semantic[1][None]) & (2 * shared > union) & ~is_void[:, None]
-    is_found, is_right = is_match.any(axis=1), is_match.any(axis=0)
-    is_class = semantic[1] != labels.ignore_label
+    joint = np.bincount((true * shape[1] + predicted).ravel(), minlength=shape[0] * shape[1]).reshape(shape)
+    found = matching.Matching.of(true_ids, predicted_ids, joint, labels)
+    is_found = np.asarray(found.is_match.any(axis=1))
+    is_invented = found.is_segment & ~found.is_match.any(axis=0)
     table = np.full(shape, Error.BORDER, np.uint8)
     table[~is_found] = Error.MISSED
-    table[:, ~is_right & is_class] = np.where(is_found[:, None], Error.INVENTED, Error.CONFUSED)
-    table[:, ~is_class] = Error.MISSED
-    table[is_match] = Error.NONE
-    table[is_void] = Error.VOID
-    return table[true, predicted].reshape(truth.shape)
+    table[:, is_invented] = np.where(is_found[:, None], Error.INVENTED, Error.CONFUSED)
+    table[:, ~found.is_segment] = Error.MISSED
+    table[found.is_match] = Error.NONE
+    table[found.is_void | found.is_crowd] = Error.VOID
+    return table[true, predicted]
 
 
 def class_errors(truth: np.ndarray, prediction: np.ndarray, labels: label_specs.LabelSpec) -> np.ndarray:
@@ -73,8 +69,3 @@ def picture(image: np.ndarray, found: np.ndarray) -> np.ndarray:
 def _one_of_each(panoptic: np.ndarray, labels: label_specs.LabelSpec) -> np.ndarray:
     semantic = labels.decode(panoptic)[0]
     return np.where(semantic == labels.ignore_label, labels.void, labels.encode(semantic, 1))
-
-
-def _is_void(ids: np.ndarray, labels: label_specs.LabelSpec) -> np.ndarray:
-    semantic, instance = labels.decode(ids)
-    return (semantic == labels.ignore_label) | (np.isin(semantic, labels.thing_ids) & (instance == 0))

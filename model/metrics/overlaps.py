@@ -8,7 +8,7 @@ def between(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """Returns the distinct ids of both maps and int64 [ids of first, ids of second], pixels they share."""
     check_shapes(first, second)
     (first, second), pixels = runs(first, second)
-    (first_ids, rows), (second_ids, columns) = _compact(first), _compact(second)
+    (first_ids, rows), (second_ids, columns) = compact(first), compact(second)
     joint = np.bincount(rows * len(second_ids) + columns, pixels, len(first_ids) * len(second_ids))
     return first_ids, second_ids, joint.reshape(len(first_ids), len(second_ids)).astype(np.int64)
 
@@ -41,8 +41,12 @@ def ratio_of_union(joint: np.ndarray, truth: np.ndarray, predicted: np.ndarray) 
     return joint / np.maximum(truth[:, None] + predicted - joint, 1)
 
 
-def _compact(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the distinct ids, ascending, and for each entry of `ids` its index among them."""
+def compact(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the distinct ids, ascending, and for each entry of `ids`, of any shape, its index among them.
+
+    Raises:
+      ValueError: an id is negative.
+    """
     if ids.size and ids.min() < 0:
         raise ValueError(f'panoptic id {ids.min()} is negative')
     occurs = np.zeros(ids.max(initial=0) + 1, bool)

@@ -21,7 +21,7 @@ from typing import Self
 import numpy as np
 
 from panpipe.model import labels as label_specs
-from panpipe.model.metrics import overlaps
+from panpipe.model.metrics import matching, overlaps
 
 # A match's IoU is a float64 in (1/2, 1], and so a multiple of 2^-53: as Python integers they add up exactly.
 _IOU_UNIT = 2**53
@@ -159,30 +159,21 @@ class PanopticQuality:
         Raises:
           ValueError: an id is neither of a class nor void.
         """
-        truth_class, truth_instance = labels.decode(truth_ids)
-        predicted_class = labels.decode(predicted_ids)[0]
-        for classes in (truth_class, predicted_class):
-            _check_classes(classes, labels)
-        is_void = truth_class == labels.ignore_label
-        is_crowd = labels.thing_table()[truth_class] & (truth_instance == 0) & ~is_void
-        is_segment = predicted_class != labels.ignore_label
+        found = matching.Matching.of(truth_ids, predicted_ids, joint, labels, limit)
+        is_match, area = found.is_match, joint.sum(0)
+        same = found.truth_class[:, None] == found.predicted_class
+        crowded = (joint * (same & found.is_crowd[:, None])).sum(0)
+        ignored = joint[found.is_void].sum(0) + crowded
 
-        area = joint.sum(0)
-        in_void = joint[is_void].sum(0)
-        iou = np.minimum(overlaps.ratio_of_union(joint, joint.sum(1), area - in_void), limit)
-        same = truth_class[:, None] == predicted_class
-        countable = ~is_void & ~is_crowd
-        match = same & countable[:, None] & is_segment & (iou > 0.5)
-        ignored = in_void + (joint * (same & is_crowd[:, None])).sum(0)
-
-        rows, columns = np.nonzero(match)
+        rows, columns = np.nonzero(is_match)
         sums = np.full(labels.num_classes, 0, object)
         for row, column in zip(rows, columns, strict=True):
-            sums[truth_class[row]] += int(iou[row, column] * _IOU_UNIT)
+            sums[found.truth_class[row]] += int(found.iou[row, column] * _IOU_UNIT)
+        is_wrong = found.is_segment & ~is_match.any(0) & (2 * ignored <= area)
         groups = (
-            truth_class[rows],
-            truth_class[countable & ~match.any(1)],
-            predicted_class[is_segment & ~match.any(0) & (2 * ignored <= area)],
+            found.truth_class[rows],
+            found.truth_class[~(found.is_void | found.is_crowd | is_match.any(1))],
+            found.predicted_class[is_wrong],
         )
         counts = np.stack([np.bincount(group, minlength=labels.num_classes) for group in groups])
         return cls(labels.thing_table()[: labels.num_classes], sums, counts)
@@ -276,12 +267,3 @@ def _means(classes: Sequence[ClassQuality]) -> Means:
         sum(getattr(one, name) for one in valid) / max(len(valid), 1) for name in ('pq', 'sq', 'rq')
     )
     return Means(pq, sq, rq, len(valid))
-
-
-def _check_classes(classes: np.ndarray, labels: label_specs.LabelSpec) -> None:
-    """Raises a ValueError if a class is neither of the data set nor void."""
-    wrong = classes[(classes < 0) | ((classes >= labels.num_classes) & (classes != labels.ignore_label))]
-    if wrong.size:
-        raise ValueError(
-            f'class {wrong[0]} is not one of 0 .. {labels.num_classes - 1}, nor void ({labels.ignore_label})'
-        )

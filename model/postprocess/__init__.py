@@ -3,7 +3,7 @@
 
 from panpipe.model.postprocess.from_heads import panoptic_from_heads
 from panpipe.model.postprocess.masks import maskwise, pixelwise
-from panpipe.model.postprocess.panoptic import panoptic
 from panpipe.model.postprocess.upsample import upsample
+from panpipe.model.postprocess.upsampled import panoptic
 
 __all__ = ['maskwise', 'panoptic', 'panoptic_from_heads', 'pixelwise', 'upsample']

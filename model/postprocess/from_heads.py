@@ -1,44 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
 """Post-processing in one step, from heads at the decoder's stride to a prediction at full resolution."""
 
+from typing import Any
+
 from panpipe.custom_ops import kernels
-from panpipe.custom_ops import rules as ops_rules
 from panpipe.model import labels as label_codec
 from panpipe.model import tensors
-from panpipe.model.postprocess.panoptic import panoptic
+from panpipe.model.postprocess import numbers as numbers_lib
+from panpipe.model.postprocess import upsampled
 from panpipe.model.postprocess.upsample import upsample
 
 
 def panoptic_from_heads(
+    heads: tensors.Heads, labels: label_codec.LabelSpec, *, height: int, width: int, **numbers: Any
+) -> tensors.Prediction:
+    """Does what `predict` does; the numbers are named one by one, as the fields of `Numbers`."""
+    return predict(heads, labels, (height, width), numbers_lib.Numbers(**numbers))
+
+
+def predict(
     heads: tensors.Heads,
     labels: label_codec.LabelSpec,
-    *,
-    height: int,
-    width: int,
-    center_threshold: float = 0.1,
-    nms_kernel: int = 13,
-    keep_k_centers: int = 200,
-    stuff_area_limit: int = 0,
-    use_op: bool = True,
+    size: tuple[int, int],
+    numbers: numbers_lib.Numbers,
 ) -> tensors.Prediction:
-    """Makes a prediction [batch, height, width] of heads at the decoder's stride.
+    """Makes a prediction of `size`, (height, width), of heads at the decoder's stride.
 
-    It equals `postprocess.upsample` followed by `postprocess.panoptic`, whose arguments these are, bit for
-    bit. With the compiled op it is much faster than those and needs little memory beside the prediction.
+    It equals `postprocess.upsample` followed by `postprocess.panoptic`, bit for bit. With the compiled op it
+    is much faster than those and needs little memory beside the prediction.
     """
-    prediction = None
-    if use_op:
-        centers = ops_rules.CenterRules(center_threshold, nms_kernel, keep_k_centers)
-        rules = ops_rules.Rules(labels.thing_ids, labels.label_divisor, stuff_area_limit, labels.ignore_label)
-        prediction = kernels.panoptic_from_heads(heads, (height, width), centers, rules)
-    if prediction is not None:
-        return prediction
-    return panoptic(
-        upsample(heads, height, width),
-        labels,
-        center_threshold=center_threshold,
-        nms_kernel=nms_kernel,
-        keep_k_centers=keep_k_centers,
-        stuff_area_limit=stuff_area_limit,
-        use_op=use_op,
-    )
+    if numbers.use_op:
+        prediction = kernels.panoptic_from_heads(heads, size, *numbers.rules(labels))
+        if prediction is not None:
+            return prediction
+    return upsampled.predict(upsample(heads, *size), labels, numbers)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Post-processing in which every shape is known beforehand, so that XLA can compile it.
 
-`panoptic` lists as many centers as there are and compares pixels with those. A compiler wants a fixed number:
-here it is `keep_k_centers`, and no pixel is near a place that is not taken.
+`upsampled` lists as many centers as there are and compares pixels with those. A compiler wants a fixed
+number: here it is `keep_k_centers`, and no pixel is near a place that is not taken.
 """
 
 import tensorflow as tf
@@ -10,18 +10,13 @@ import tensorflow as tf
 from panpipe.model import labels as label_codec
 from panpipe.model import tensors
 from panpipe.model.postprocess import centers
+from panpipe.model.postprocess import numbers as numbers_lib
 
 
-def panoptic(
-    heads: tensors.Heads,
-    labels: label_codec.LabelSpec,
-    *,
-    center_threshold: float = 0.1,
-    nms_kernel: int = 13,
-    keep_k_centers: int = 200,
-    stuff_area_limit: int = 0,
+def predict(
+    heads: tensors.Heads, labels: label_codec.LabelSpec, numbers: numbers_lib.Numbers
 ) -> tensors.Prediction:
-    """Predicts what `panoptic.panoptic` predicts; arguments and result are as there.
+    """Predicts what `upsampled.predict` predicts; arguments and result are as there.
 
     XLA may contract a product and a sum into one rounding: a pixel whose nearest two centers are equally far,
     but for the last bit, may then go to the other one.
@@ -31,26 +26,27 @@ def panoptic(
 
     Source: Cheng et al., Panoptic-DeepLab (CVPR 2020), section 3.2, "Efficient merging".
     """
-    if keep_k_centers < 1:
-        raise ValueError(
-            f'keep_k_centers is {keep_k_centers}; give the largest number of centers, at least 1'
-        )
+    keep_k = numbers.keep_k_centers
+    if keep_k < 1:
+        raise ValueError(f'keep_k_centers is {keep_k}; give the largest number of centers, at least 1')
     semantic = tf.argmax(heads.semantic_logits, axis=-1, output_type=tf.int32)
     is_thing = tf.gather(tf.constant(labels.thing_table()), semantic)
     num_classes = heads.semantic_logits.shape[-1]
     if heads.center_heatmap is None or heads.offset is None:
         instance, score, groups, num_groups = tf.zeros_like(semantic), None, semantic, num_classes
     else:
-        peaks = centers.peaks(heads.center_heatmap[..., 0], threshold=center_threshold, nms_kernel=nms_kernel)
+        peaks = centers.peaks(
+            heads.center_heatmap[..., 0], threshold=numbers.center_threshold, nms_kernel=numbers.nms_kernel
+        )
         instance, score = tf.map_fn(
-            lambda image: _group(image[0], image[1], image[2], keep_k_centers),
+            lambda image: _group(image[0], image[1], image[2], keep_k),
             (peaks, heads.offset, is_thing),
             fn_output_signature=(tf.int32, tf.float32),
         )
-        groups, num_groups = instance, keep_k_centers + 1
+        groups, num_groups = instance, keep_k + 1
     votes = (num_groups, num_classes)
     merged = tf.map_fn(
-        lambda image: _merge(image[0], image[1], image[2], votes, labels, stuff_area_limit),
+        lambda image: _merge(image[0], image[1], image[2], votes, labels, numbers.stuff_area_limit),
         (semantic, groups, is_thing),
         fn_output_signature=tf.int32,
     )

@@ -81,9 +81,7 @@ class Predictor:
         else:
             heads, probability = inference.average(self.network, images, self.views)
             evidence = heads._replace(semantic_logits=probability)
-        numbers = dataclasses.asdict(self.postprocessing)
-        del numbers['use_op']
-        prediction = static.panoptic(evidence, self.spec, **numbers)
+        prediction = static.predict(evidence, self.spec, self.postprocessing)
         return inference.Inference(prediction, heads, probability)
 
     def __call__(self, images: tf.Tensor) -> inference.Inference:

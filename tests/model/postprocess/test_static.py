@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from panpipe.model import datasets, labels, tensors
-from panpipe.model.postprocess import panoptic, static
+from panpipe.model.postprocess import numbers, static, upsampled
 
 SPEC = datasets.SPECS['cityscapes_panoptic'].labels
 TIGHT = labels.LabelSpec(num_classes=19, thing_ids=SPEC.thing_ids, label_divisor=3, ignore_label=2)
@@ -42,15 +42,15 @@ def _heads(seed, peaks, batch=2, height=24, width=40, has_instances=True):
     ids=['few', 'no centers', 'more than are kept', 'more than have numbers', 'no instance branch'],
 )
 def test_it_equals_the_one_that_counts(heads, spec, keep_k, limit, is_compiled):
-    arguments = {'nms_kernel': 5, 'keep_k_centers': keep_k, 'stuff_area_limit': limit}
-    run = functools.partial(static.panoptic, labels=spec, **arguments)
+    given = numbers.Numbers(nms_kernel=5, keep_k_centers=keep_k, stuff_area_limit=limit, use_op=False)
+    run = functools.partial(static.predict, labels=spec, numbers=given)
     if is_compiled:
         run = tf.function(run, jit_compile=True)
-    found, expected = run(heads), panoptic(heads, spec, use_op=False, **arguments)
+    found, expected = run(heads), upsampled.predict(heads, spec, given)
     for name, value in expected._asdict().items():
         np.testing.assert_array_equal(getattr(found, name), value, err_msg=name)
 
 
 def test_an_unbounded_number_of_centers_is_refused():
     with pytest.raises(ValueError, match='keep_k_centers is 0; give the largest number'):
-        static.panoptic(_heads(0, 3), SPEC, keep_k_centers=0)
+        static.predict(_heads(0, 3), SPEC, numbers.Numbers(keep_k_centers=0))

@@ -1,24 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turns the heads into semantic, instance and panoptic maps."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from panpipe.custom_ops import kernels
-from panpipe.custom_ops import rules as ops_rules
 from panpipe.model import labels as label_codec
 from panpipe.model import tensors
 from panpipe.model.postprocess import centers, grouping
+from panpipe.model.postprocess import numbers as numbers_lib
 
 
-def panoptic(
+def panoptic(heads: tensors.Heads, labels: label_codec.LabelSpec, **numbers: Any) -> tensors.Prediction:
+    """Does what `predict` does; the numbers are named one by one, as the fields of `Numbers`."""
+    return predict(heads, labels, numbers_lib.Numbers(**numbers))
+
+
+def predict(
     heads: tensors.Heads,
     labels: label_codec.LabelSpec,
-    *,
-    center_threshold: float = 0.1,
-    nms_kernel: int = 13,
-    keep_k_centers: int = 200,
-    stuff_area_limit: int = 0,
-    use_op: bool = True,
+    numbers: numbers_lib.Numbers,
 ) -> tensors.Prediction:
     """Predicts classes, groups thing pixels around centers, and merges both into panoptic ids.
 
@@ -28,18 +30,13 @@ def panoptic(
     Args:
       heads: at full resolution (see `upsample`), any batch.
       labels: the classes and the panoptic codec.
-      center_threshold, nms_kernel: as `centers.peaks`.
-      keep_k_centers: as `centers.positions`.
-      stuff_area_limit: as `kernels.merge`.
-      use_op: uses the compiled ops if they were built; the result is the same, bit for bit.
+      numbers: of the search for centers and of the merge.
 
     Source: Cheng et al., Panoptic-DeepLab (CVPR 2020), section 3.2, "Efficient merging".
     """
-    if use_op:
+    if numbers.use_op:
         size = tf.shape(heads.semantic_logits)[1:3]
-        choice = ops_rules.CenterRules(center_threshold, nms_kernel, keep_k_centers)
-        rules = ops_rules.Rules(labels.thing_ids, labels.label_divisor, stuff_area_limit, labels.ignore_label)
-        prediction = kernels.panoptic_from_heads(heads, size, choice, rules)
+        prediction = kernels.panoptic_from_heads(heads, size, *numbers.rules(labels))
         if prediction is not None:
             return prediction
     # Softmax keeps the order of the logits, so it needs not be computed.
@@ -49,9 +46,11 @@ def panoptic(
         groups = semantic
     else:
         is_thing = tf.gather(labels.thing_table(), semantic)
-        peaks = centers.peaks(heads.center_heatmap[..., 0], threshold=center_threshold, nms_kernel=nms_kernel)
+        peaks = centers.peaks(
+            heads.center_heatmap[..., 0], threshold=numbers.center_threshold, nms_kernel=numbers.nms_kernel
+        )
         instance, score = grouping.group(
-            peaks, heads.offset, is_thing, keep_k_centers=keep_k_centers, use_op=use_op
+            peaks, heads.offset, is_thing, keep_k_centers=numbers.keep_k_centers, use_op=numbers.use_op
         )
         groups = instance
     merged = kernels.merge(
@@ -59,8 +58,8 @@ def panoptic(
         groups,
         thing_ids=labels.thing_ids,
         label_divisor=labels.label_divisor,
-        stuff_area_limit=stuff_area_limit,
+        stuff_area_limit=numbers.stuff_area_limit,
         void_label=labels.ignore_label,
-        use_op=use_op,
+        use_op=numbers.use_op,
     )
     return tensors.Prediction(panoptic=merged, semantic=semantic, instance=instance, score=score)
