@@ -153,14 +153,12 @@ def _from_heads(use_op: bool) -> Callable[[], object]:
 def _from_masks(use_op: bool) -> Callable[[], object]:
     import tensorflow as tf
 
-    from panpipe.model import datasets, inference, tensors
+    from panpipe.model import datasets, inference
 
     experiment = configurations.load(KMAX)
-    made = maskwise.heads(40.0)
-    heads = made._replace(
-        mask_logits=tf.identity(made.mask_logits), class_logits=tf.identity(made.class_logits)
+    heads = tf.nest.map_structure(
+        lambda each: None if each is None else tf.identity(each), maskwise.heads(40.0)
     )
-    assert isinstance(heads, tensors.MaskHeads)
     rules = dataclasses.replace(inference.postprocessing(experiment), use_op=use_op)
     spec = datasets.find('cityscapes_panoptic').labels
     return _summed(lambda: rules.predict(heads, spec, maskwise.HEIGHT, maskwise.WIDTH).prediction.panoptic)
