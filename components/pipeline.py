@@ -2,8 +2,8 @@
 """The pipeline that joins the steps."""
 
 import contextlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from kfp import dsl
 
@@ -40,50 +40,75 @@ def define(place: Callable[[Any], None], has_summary: bool = True) -> Any:
         toy_width: int = 512,
     ):
         with _summarized(work, place) if has_summary else contextlib.nullcontext():
-            size = {'images': toy_images, 'height': toy_height, 'width': toy_width}
-            source = steps.source(raw_data=raw_data, work=work, **size)
-            toy = steps.toy(dataset=dataset, raw_data=raw_data, work=work, **size)
             splits = {'train_split': train_split, 'val_split': val_split}
-            raw = {'raw_data': raw_data, 'data': source.output, 'raw': toy.outputs['raw']}
-            convert = steps.convert(dataset=dataset, work=work, **splits, **raw)
-            records = convert.outputs['records']
-            statistics = steps.statistics(
-                dataset=dataset, train_split=train_split, work=work, records=records
-            )
-            train = steps.train(
-                dataset=dataset,
-                config=config,
-                overrides=overrides,
-                mode=mode,
-                strategy=strategy,
-                work=work,
-                records=records,
-                **splits,
-            )
-            model = train.outputs['model']
-            evaluate = steps.evaluate(dataset=dataset, work=work, model=model, records=records)
-            export = steps.export(work=work, model=model)
-            exported = export.outputs['exported']
-            predict = steps.predict(val_split=val_split, work=work, exported=exported, records=records)
+            size = {'images': toy_images, 'height': toy_height, 'width': toy_width}
+            data = _data(dataset, splits, {'raw_data': raw_data, 'work': work}, size)
+            how = {'config': config, 'overrides': overrides, 'mode': mode, 'strategy': strategy}
+            trained = _trained(dataset, splits, work, data, how)
             scene = {'dataset': dataset, 'val_split': val_split, 'work': work}
-            results = {'predictions': predict.outputs['predictions'], **raw}
-            score = steps.score(**scene, **results)
-            found = score.outputs['score']
-            accept = steps.accept(min_pq=min_pq, work=work, score=found, exported=exported)
-            report = steps.report(
-                score=found,
-                model=model,
-                statistics=statistics.outputs['statistics'],
-                records=records,
-                **scene,
-                **results,
-            ).after(accept, evaluate)
-            for task in (source, toy, convert, statistics, train, evaluate):
-                place(task)
-            for task in (export, predict, score, accept, report):
+            judged = _judged(scene, data, trained, min_pq)
+            for task in (*data.tasks, *trained.tasks, *judged):
                 place(task)
 
     return panpipe
+
+
+class _Data(NamedTuple):
+    """Holds the data's tasks, and what later ones take of them."""
+
+    tasks: tuple[Any, ...]
+    raw: Mapping[str, Any]
+    records: Any
+    statistics: Any
+
+
+class _Trained(NamedTuple):
+    """Holds the network's tasks, and what later ones take of them."""
+
+    tasks: tuple[Any, ...]
+    model: Any
+    exported: Any
+
+
+def _data(
+    dataset: Any, splits: Mapping[str, Any], places: Mapping[str, Any], size: Mapping[str, Any]
+) -> _Data:
+    """Finds the data or makes toy data, and converts them."""
+    work = places['work']
+    source = steps.source(**places, **size)
+    toy = steps.toy(dataset=dataset, **places, **size)
+    raw = {'raw_data': places['raw_data'], 'data': source.output, 'raw': toy.outputs['raw']}
+    convert = steps.convert(dataset=dataset, work=work, **splits, **raw)
+    records = convert.outputs['records']
+    statistics = steps.statistics(
+        dataset=dataset, train_split=splits['train_split'], work=work, records=records
+    )
+    tasks = source, toy, convert, statistics
+    return _Data(tasks, raw, records, statistics.outputs['statistics'])
+
+
+def _trained(
+    dataset: Any, splits: Mapping[str, Any], work: Any, data: _Data, how: Mapping[str, Any]
+) -> _Trained:
+    """Trains, evaluates and exports a network."""
+    train = steps.train(dataset=dataset, work=work, records=data.records, **how, **splits)
+    model = train.outputs['model']
+    evaluate = steps.evaluate(dataset=dataset, work=work, model=model, records=data.records)
+    export = steps.export(work=work, model=model)
+    return _Trained((train, evaluate, export), model, export.outputs['exported'])
+
+
+def _judged(scene: Mapping[str, Any], data: _Data, trained: _Trained, min_pq: Any) -> tuple[Any, ...]:
+    """Predicts, scores and reports; what is below `min_pq` is not accepted."""
+    work, exported = scene['work'], trained.exported
+    predict = steps.predict(val_split=scene['val_split'], work=work, exported=exported, records=data.records)
+    results = {'predictions': predict.outputs['predictions'], **data.raw}
+    score = steps.score(**scene, **results)
+    found = {'score': score.outputs['score']}
+    accept = steps.accept(min_pq=min_pq, work=work, exported=exported, **found)
+    made = {'model': trained.model, 'statistics': data.statistics, 'records': data.records}
+    report = steps.report(**found, **made, **scene, **results)
+    return predict, score, accept, report.after(accept, trained.tasks[1])
 
 
 def _summarized(work: Any, place: Callable[[Any], None]) -> Any:
