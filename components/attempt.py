@@ -29,7 +29,7 @@ class JobEnded(SystemExit):
 
 
 class Attempt(contextlib.AbstractContextManager['Attempt']):
-    """Is a step at work: calls jobs, and leaves a note when it ends, whichever way.
+    """Runs the jobs of one step, and writes a note when it ends, failed or not.
 
     Attributes:
       figures: what it found, for the note.
@@ -47,7 +47,7 @@ class Attempt(contextlib.AbstractContextManager['Attempt']):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
     ) -> None:
-        """Leaves the note; an exception goes on."""
+        """Writes the note; exceptions are raised again."""
         if self._work:
             line = error.line if isinstance(error, JobEnded) else f'{type(error).__name__}: {error}'
             seconds = time.time() - self._started

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looks at a run before it costs money: parameters, configuration against data, addresses, image."""
+"""Checks a run before it costs money: parameters, configuration against data, addresses, image."""
 
 import json
 import os
@@ -22,7 +22,7 @@ _IMAGE = re.compile(
 
 
 def examine(values: Mapping[str, Any], images: Sequence[str], statistics: str = '') -> list[Finding]:
-    """Looks at all that can be seen from here.
+    """Runs all checks that are possible on this machine.
 
     Args:
       values: parameters of the pipeline; `config` is the text of the experiment.
@@ -38,7 +38,7 @@ def examine(values: Mapping[str, Any], images: Sequence[str], statistics: str = 
 
 
 def named(image: str) -> Finding:
-    """Looks at the name of an image, which only a registry could look up."""
+    """Checks the form of an image's name; only a registry knows whether it exists."""
     if not _IMAGE.fullmatch(image):
         return Finding('image', 'bad', f'{image!r} is no name of an image; write REGISTRY/panpipe:TAG')
     if image == steps.IMAGE:
@@ -121,7 +121,7 @@ def _places(values: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _place(name: str, address: str, look: Callable[[str], str]) -> Finding:
-    """Looks at a place; a path that is not here may be a volume's, and a bucket's rights the cluster's."""
+    """Checks an address; a missing path may be on a volume, and the cluster may have other rights."""
     try:
         addresses.check(name, address)
     except errors.InputError as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options of the command line that say what the steps ask of a cluster."""
+"""Command-line options for the resources of the steps on a cluster."""
 
 import argparse
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiles the pipeline for a cluster: what each step asks of its node, images, volumes, secrets."""
+"""Compiles the pipeline for a cluster: resources of each step, images, volumes, secrets."""
 
 import dataclasses
 import os
@@ -21,7 +21,7 @@ _SHARED_MEMORY = '/dev/shm'
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """States what the steps ask of a cluster; the defaults ask for nothing.
+    """Holds the cluster settings of all steps; the defaults request nothing.
 
     Attributes:
       image: container image of every step; it holds panpipe and kfp.
@@ -54,7 +54,7 @@ def compiled(cluster: Cluster) -> str:
 
 
 def _common(task: Any, cluster: Cluster) -> None:
-    """Sets what is the same for every step."""
+    """Sets what all steps share."""
     task.set_container_image(cluster.image)
     task.set_caching_options(task.name not in pipeline.UNCACHED)
     task.set_retry(_RETRIES, backoff_duration=_BACKOFF, backoff_factor=_BACKOFF_FACTOR)
@@ -68,7 +68,7 @@ def _common(task: Any, cluster: Cluster) -> None:
 
 
 def _ask(task: Any, needs: profiles.Needs) -> None:
-    """Sets what this step asks of its node."""
+    """Sets the resource requests of this step."""
     for value, ask in (
         (needs.cpu, task.set_cpu_request),
         (needs.cpu_limit, task.set_cpu_limit),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a person sees of a pipeline that runs here: each step's name, its jobs' own lines, its seconds.
+"""Console output of a pipeline that runs on this machine: each step's name, its jobs' lines, its seconds.
 
 kfp's local runner prints a step's output among notes of its own. `Console` stands in for standard output,
 keeps everything in one log file a step, and passes on what the jobs say.
@@ -48,7 +48,7 @@ class Step:
 
 
 class Console(io.TextIOBase):
-    """Stands in for standard output while kfp runs a pipeline."""
+    """Replaces standard output while kfp runs a pipeline."""
 
     def __init__(self, out: TextIO, logs: pathlib.Path, total: int) -> None:
         """Shows `total` steps on `out` and writes their logs into the folder `logs`."""
@@ -110,7 +110,7 @@ class Console(io.TextIOBase):
             self._show(f'      {line}')
 
     def _is_traceback(self, line: str) -> bool:
-        """Tells lines of a traceback, which only the log shows, and keeps the last exception's message."""
+        """Recognizes a traceback, which only the log shows, and keeps the last exception's message."""
         if line.startswith('Traceback (most recent call last)'):
             self._is_in_traceback = True
         if not self._is_in_traceback:

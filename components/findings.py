@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Findings of whoever looks before the work: a table of what is well, doubtful, or in the way."""
+"""Results of checks before a run, shown as a table: ok, warn or bad."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ _STYLES = {'ok': 'green', 'warn': 'yellow', 'bad': 'red'}
 
 
 class Finding(NamedTuple):
-    """Tells one thing that was looked at.
+    """Holds the result of one check.
 
     Attributes:
       subject: what it is.

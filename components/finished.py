@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the steps of a compiled pipeline depend on, as keys; a step whose key is known need not run again."""
+"""Cache keys of the steps of a compiled pipeline: a step whose key is known need not run again."""
 
 import graphlib
 import hashlib
@@ -44,7 +44,7 @@ def keys(spec: Mapping[str, Any], arguments: Mapping[str, Any], facts: Mapping[s
 
 
 def code() -> str:
-    """Sums up the installed panpipe: every file of its packages that is not compiled from another one."""
+    """Fingerprints the installed panpipe: every source file of its packages."""
     seen = hashlib.sha256()
     for room in _ROOMS:
         for path in _files(importlib.resources.files(room)):

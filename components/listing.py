@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What lies at an address, summed up without reading it."""
+"""A fingerprint of what is stored at an address, without reading it."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ NO_DATA = 'toy'
 
 
 def digest(address: str) -> str:
-    """Sums up what lies at an address by a listing: names, sizes and times of change, no contents.
+    """Fingerprints an address by its listing: names, sizes and modification times, no contents.
 
     Args:
       address: of a data set; '' stands for toy data, whose parameters say all about it.

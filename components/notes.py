@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Notes that steps leave of themselves, and the summary that the run's last task makes of them.
+"""Notes that steps write about themselves, and the summary that the run's last task makes of them.
 
 WORK/runs/RUN/convert.json, train.json, …   one a step: when it ran, how it ended, its figures
 
@@ -20,7 +20,7 @@ VARIABLE = 'PANPIPE_RUN'
 
 @dataclasses.dataclass(frozen=True)
 class Note:
-    """Tells how one step of a run went.
+    """Records how one step of a run went.
 
     Attributes:
       step: name.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a step writes what is large: into its artifact, or under the address `work`, which no step copies.
+"""Where a step writes large outputs: into its artifact, or under the address `work`, which no step copies.
 
 WORK/records-1a2b3c4d5e/          what a job wrote
 WORK/records-1a2b3c4d5e.json      once it is whole: the facts that it depends on, whose digest names it
@@ -43,7 +43,7 @@ class Place:
         return self._is_elsewhere and files.exists(_marker(self.folder))
 
     def finish(self, *small: str) -> None:
-        """Marks the content as whole, and lets the artifact point to it.
+        """Marks the content as complete, and makes the artifact refer to it.
 
         Args:
           small: names of files in the folder that are worth a copy in the artifact.
@@ -78,13 +78,13 @@ def claim(artifact: Any, work: str, name: str, **facts: str) -> Place:
 
 
 def follow(artifact: Any) -> str:
-    """Returns the folder that holds what a kfp artifact stands for."""
+    """Returns the folder that a kfp artifact refers to."""
     pointer = pathlib.Path(artifact.path, _POINTER)
     return str(json.loads(pointer.read_text())['address']) if pointer.is_file() else str(artifact.path)
 
 
 def refer(artifact: Any, to: Any, facts: Mapping[str, Any]) -> None:
-    """Lets an artifact stand for what another one stands for, and tells facts of it."""
+    """Makes an artifact refer to what another one refers to, and sets its metadata."""
     # Without `work` the content lies in the other artifact, whose path means nothing in another step.
     place = follow(to)
     _point(artifact, place if place != str(to.path) else str(to.uri), facts)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the steps ask of a cluster: tables of requests and limits by step, with single fields overridden."""
+"""Resources of the steps on a cluster: requests and limits by step, with single fields overridden."""
 
 import dataclasses
 import difflib
@@ -32,7 +32,7 @@ _ACCELERATED = ('train', 'evaluate', 'predict')
 
 @dataclasses.dataclass(frozen=True)
 class Needs:
-    """States what one step asks of its node; '' and 0 ask for nothing.
+    """Holds the resource requests of one step; '' and 0 request nothing.
 
     Attributes:
       cpu: cores requested, as Kubernetes writes them: '2', '500m'.
@@ -133,7 +133,7 @@ def tolerate(found: Table, taints: Sequence[str]) -> Table:
 
 
 def needs(found: Table, step: str) -> Needs:
-    """Returns what a step asks for: its own fields, and those of 'all' that it leaves out."""
+    """Returns a step's requests: its own fields, completed by those of 'all'."""
     fields = {**found.get(ALL, {}), **found.get(step, {})}
     return Needs(**{**fields, 'tolerations': tuple(fields.get('tolerations', ()))})
 

@@ -155,7 +155,7 @@ def evaluate(  # type: ignore[no-untyped-def]
 
 @_step
 def export(work: str, model: Input[Model], exported: Output[Model]):  # type: ignore[no-untyped-def]
-    """Turns the newest checkpoint into a SavedModel."""
+    """Exports the newest checkpoint as a SavedModel."""
     from panpipe.components import experiment, places
     from panpipe.components.attempt import Attempt
 
@@ -255,7 +255,7 @@ def report(  # type: ignore[no-untyped-def]
 
 @_step
 def summary(work: str, status: PipelineTaskFinalStatus, summary: Output[Markdown]):  # type: ignore[no-untyped-def]
-    """Writes what each step of the run did, however the run ended."""
+    """Writes a summary of all steps, whether the run succeeded or failed."""
     from panpipe.components import notes
 
     found = notes.read(work) if work else []

@@ -30,7 +30,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """States what a run is called, what its pipeline's parameters are, and how it runs.
+    """Holds the name of a run, the parameters of its pipeline, and how it runs.
 
     Attributes:
       experiment: that the run belongs to.

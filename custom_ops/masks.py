@@ -12,7 +12,7 @@ from panpipe.model import tensors
 
 
 class Masks(NamedTuple):
-    """Holds what a mask transformer says of images, ready to be predicted from.
+    """Holds a mask transformer's outputs in the form that the op takes.
 
     Attributes:
       logits: float32 [batch, h, w, slots], at any stride.

@@ -35,7 +35,7 @@ _NOTES = {
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What became of a network's variables; names without the checkpoint's suffix.
+    """Reports what happened to a network's variables; names are without the checkpoint's suffix.
 
     Attributes:
       loaded: have the checkpoint's values.
@@ -116,7 +116,7 @@ def find(path: str | os.PathLike[str]) -> str:
 
 
 def global_step(path: str | os.PathLike[str]) -> int:
-    """Returns the step that a checkpoint was written at, 0 where it does not say.
+    """Returns the training step of a checkpoint, 0 if it is not stored.
 
     Args:
       path: as for `restore`.

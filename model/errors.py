@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user did wrong, told in one line."""
+"""Errors that users see as one line."""
 
 
 class InputError(ValueError):

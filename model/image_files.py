@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image files of people: opened with a limit of pixels that is ours, and told of in one line.
+"""Image files that users bring: opened with our own limit of pixels, and refused in one line.
 
 Pillow's own limit is for web servers (179 megapixels), below satellite and microscope pictures. Ours is
 stated and can be raised: by the option --max_megapixels, or by the environment, which workers inherit.
@@ -66,7 +66,7 @@ def opened(encoded: bytes, where: str) -> Image.Image:
 
 
 class Header(NamedTuple):
-    """Holds what the head of an image file says.
+    """Holds the header of an image file.
 
     Attributes:
       mode: Pillow's, such as 'RGB'.
@@ -80,7 +80,7 @@ class Header(NamedTuple):
 
 
 def header(path: str) -> Header:
-    """Reads the head of an image file of this machine, and not its pixels.
+    """Reads the header of an image file on this machine, not its pixels.
 
     Raises:
       errors.InputError: the file is missing, no image, or of too many pixels.

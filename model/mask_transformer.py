@@ -16,7 +16,7 @@ from panpipe.model.layers import activations, resize
 
 
 class SemanticBranch(NamedTuple):
-    """The layers that label classes, a help in training: decoder or None, head, and its last layer."""
+    """The auxiliary semantic branch, used in training: decoder or None, head, and its last layer."""
 
     decoder: keras.layers.Layer | None
     head: keras.layers.Layer

@@ -125,7 +125,7 @@ def judge(
 def substitute(
     heads: tensors.Heads, targets: tensors.AnyTargets | None, parts: Sequence[str], spec: labels.LabelSpec
 ) -> tensors.Heads:
-    """Puts the ground truth in the place of some heads, wherever it says something.
+    """Replaces some heads by the ground truth wherever that is defined.
 
     The network keeps its say on the classes of void pixels, the centers in crowds, and the offsets of all but
     things; none of them is judged, but what it predicts there may count against its neighbours.

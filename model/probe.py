@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts TensorFlow and tells, as JSON, what it sees: accelerators, the compiled op, a network to build.
+"""Starts TensorFlow and reports as JSON what it finds: accelerators, the compiled op, a network to build.
 
 `panpipe doctor` runs this in a process of its own, because a library that does not fit may abort the process
 that loads it. The experiment to build, if any, comes as text on standard input.
@@ -17,7 +17,7 @@ from panpipe.model import build, config, errors
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """Holds what TensorFlow sees on this machine.
+    """Holds what TensorFlow finds on this machine.
 
     Attributes:
       accelerators: type and name of each device that is no CPU.

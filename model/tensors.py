@@ -25,7 +25,7 @@ class Sample(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """What the heads should say of one image (or of a batch: one more leading axis).
+    """Training targets of one image (or of a batch: one more leading axis).
 
     Attributes:
       semantic: int32 [height, width], class ids; void pixels hold the ignore label.
@@ -45,7 +45,7 @@ class Targets(NamedTuple):
 
 
 class MaskTargets(NamedTuple):
-    """What the heads of a mask transformer should say of one image (or of a batch: one more leading axis).
+    """Training targets of a mask transformer for one image (or for a batch: one more leading axis).
 
     Attributes:
       semantic: int32 [height, width], class ids; void and crowd pixels hold the ignore label.
@@ -63,7 +63,7 @@ class MaskTargets(NamedTuple):
 
 
 class Heads(NamedTuple):
-    """What the network says.
+    """Outputs of the network.
 
     Attributes:
       semantic_logits: float32 [batch, height, width, num_classes].
@@ -77,7 +77,7 @@ class Heads(NamedTuple):
 
 
 class MaskHeads(NamedTuple):
-    """What a mask transformer says: a set of masks, each with a class.
+    """Outputs of a mask transformer: a set of masks, each with a class.
 
     Attributes:
       mask_logits: float32 [batch, height, width, slots]; their softmax is how much a pixel belongs to a slot.
@@ -95,7 +95,7 @@ class MaskHeads(NamedTuple):
 
 
 class MaskTrainingHeads(NamedTuple):
-    """What a mask transformer says in training (`model(images, training=True)`).
+    """Outputs of a mask transformer in training (`model(images, training=True)`).
 
     Attributes:
       main: as in inference.
@@ -108,7 +108,7 @@ class MaskTrainingHeads(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What post-processing makes of the heads.
+    """The result of post-processing.
 
     A mask transformer's things bear the number of their slot, and so do `instance` and `score`: see
     `postprocess.masks`.

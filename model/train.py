@@ -109,7 +109,7 @@ def _train_and_eval(experiment: config.Experiment, directory: run_folder.RunDire
 
 
 def _is_evaluated(directory: run_folder.RunDirectory, step: int) -> bool:
-    """Tells whether a step was evaluated and, where it was the best so far, its weights are kept.
+    """Returns whether a step was evaluated and, if it was the best so far, its weights are kept.
 
     They are not if the run stopped in between, or if the mode `eval` judged the step.
     """
@@ -125,7 +125,7 @@ def next_evaluation(step: int, last: int, interval: int) -> int:
 
 
 def is_better(found: results.Result, best: results.Result | None) -> bool:
-    """Tells whether an evaluation has a higher panoptic quality than the best one, None for none yet.
+    """Returns whether an evaluation has a higher panoptic quality than the best one; None is for none yet.
 
     A semantic-only network has none, and the mean intersection over union is compared.
     """

@@ -75,7 +75,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _compare(score: results.Result) -> None:
-    """Refuses own numbers that differ from the official ones, but for what these make of several crowds.
+    """Refuses numbers of ours that differ from the official ones, except for several crowds of a class.
 
     Raises:
       errors.JobError: they do.

@@ -86,7 +86,7 @@ class Block(composite.Composite):
     """x plus a scaled residual: 7x7 depthwise convolution, normalization, and two layers on each pixel."""
 
     def __init__(self, keep: float, *, name: str) -> None:
-        """Makes the layers; `keep` is the probability that the residual survives a training step."""
+        """Makes the layers; `keep` is the probability that the residual is kept in a training step."""
         super().__init__(name=name)
         self.depthwise_conv = _Depthwise(name='depthwise_conv')
         self.norm = normalization.layer_norm('norm')
@@ -111,7 +111,7 @@ class Block(composite.Composite):
 
 
 def survival(keep: float, num_blocks: int) -> list[float]:
-    """Returns for each block the probability that its residual survives: linearly from 1 to `keep`.
+    """Returns each block's probability of keeping its residual: linearly from 1 to `keep`.
 
     Source: Huang et al., Deep Networks with Stochastic Depth (ECCV 2016), section 3.
     """

@@ -123,7 +123,7 @@ class MobileNetV3(composite.Composite):
 
 
 class _Blocks(composite.Composite):
-    """The blocks in turn, collecting what they offer as endpoints."""
+    """Runs the blocks in turn and collects the endpoints."""
 
     def __init__(self, layers: Sequence[keras.layers.Layer], endpoints: Sequence[int]) -> None:
         super().__init__(name='blocks')

@@ -44,7 +44,7 @@ def strides(stage: int) -> tuple[int, int]:
 
 
 class DropPath(NamedTuple):
-    """How likely a block's residual survives a training step.
+    """Stochastic depth: how likely a block's residual is kept in a training step.
 
     Attributes:
       keep: probability in the last stage.
@@ -59,7 +59,7 @@ class DropPath(NamedTuple):
     from_stride: int = 1
 
     def survival(self, nominal: int) -> float:
-        """Returns the probability for a block at a nominal stride."""
+        """Returns the probability of keeping the residual of a block at a nominal stride."""
         if nominal < self.from_stride:
             return 1.0
         if not self.is_linear:

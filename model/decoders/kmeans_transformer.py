@@ -56,7 +56,7 @@ class Sizes(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """What the decoder makes of an image.
+    """Outputs of the decoder.
 
     Attributes:
       class_feature: float [batch, 1, slots, channels].

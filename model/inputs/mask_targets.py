@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Computes what the heads of a mask transformer should say of a panoptic map.
+"""Computes the training targets of a mask transformer from a panoptic map.
 
 Source: Wang et al., MaX-DeepLab (CVPR 2021), section 3.1.
 """

@@ -19,7 +19,7 @@ _PREFETCHED_SAMPLES = 2
 
 
 class EvaluationSample(NamedTuple):
-    """One image as evaluation wants it.
+    """One image for evaluation.
 
     Attributes:
       image: float32 [1, crop_height, crop_width, 3], 0 .. 255, resized and padded.

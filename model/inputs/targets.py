@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Computes what the heads should say of a panoptic map.
+"""Computes the training targets of a panoptic map.
 
 Source: Cheng et al., Panoptic-DeepLab (CVPR 2020), section 3.2; Yang et al., DeeperLab (2019), section 3.2,
 for the weights of small instances.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Failures of the machine, not of the program: a full disk, a name too long, a folder that is closed."""
+"""Failures of the machine, not of the program: a full disk, a long name, a missing permission."""
 
 import errno
 import os
@@ -22,7 +22,7 @@ _TOLD = re.compile(r"\[Errno (?P<number>\d+)\] [^:\n\['\"]+(?:: ['\"](?P<path>[^
 
 
 def told(error: BaseException) -> str | None:
-    """Says in one line what failed on the machine, where and what helps; None of any other exception.
+    """Describes in one line what failed on the machine, where, and what helps; None for any other exception.
 
     >>> told(RuntimeError("OSError: [Errno 28] No space left on device: 'a.png' [while running 'Write']"))
     'a.png: No space left on device; free some space, or choose another place'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps notes of libraries off the console, so that it shows what the jobs say; errors still show."""
+"""Keeps log messages of libraries off the console, so that it shows those of the jobs; errors still show."""
 
 import contextlib
 import logging
@@ -32,7 +32,7 @@ def libraries() -> None:
 
 @contextlib.contextmanager
 def start() -> Iterator[None]:
-    """Holds back what is written to standard error inside, and then passes on all but notes.
+    """Holds back what is written to standard error in the block, and then passes on all but log messages.
 
     It takes the file descriptor, because TensorFlow's C++ code writes there when it is imported.
     """

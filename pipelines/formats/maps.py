@@ -27,7 +27,7 @@ class Maps(NamedTuple):
 
 
 class Note(NamedTuple):
-    """Notes what an image has in the files over all images.
+    """Holds an image's entries in the files over all images.
 
     Attributes:
       name: the image's name.

@@ -33,7 +33,7 @@ class Figures(NamedTuple):
 
 
 def figures(counted: tally.Tally, spec: datasets.DatasetSpec, judged: Judged) -> Figures:
-    """Computes all that the counts tell.
+    """Computes all figures from the counts.
 
     Args:
       counted: all images.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which images are judged, and with which predictions.
+"""The choice of images to judge, joined with their predictions.
 
 Where a split was downloaded in part, its annotations are whole all the same. Then the images that are there
 count, and those that were predicted.

@@ -50,7 +50,7 @@ def judge(truth: Truth, found: prediction_files.Predictions) -> tally.Tally:
 
 
 def from_record(serialized: bytes) -> Truth:
-    """Takes the ground truth out of a record.
+    """Reads the ground truth from a record.
 
     Raises:
       errors.InputError: the record has none, or is damaged.
@@ -71,7 +71,7 @@ def from_entry(entry: entries.ImageFile) -> Truth:
 
 
 def labelled(record: records.Record) -> Truth:
-    """Takes the ground truth out of a record.
+    """Reads the ground truth from a record.
 
     Raises:
       errors.InputError: there is none.
