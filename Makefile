@@ -11,7 +11,7 @@ STAMP := .installed$(addprefix -,$(notdir $(PYTHON)))
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock op compiler demo test test-slow gpu-check test-containers lint bench compile clean
+.PHONY: help install lock op compiler demo test test-slow gpu-check test-containers test-distributed lint bench compile clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,7 +53,7 @@ demo: op install ## The whole way on toy data: raw images to official scores and
 	$(BIN)/panpipe workflow run --output $(DEMO)
 
 test: op install lint ## Lint, types, unit and end-to-end tests
-	$(BIN)/pytest -m 'not slow and not containers' --numprocesses auto
+	$(BIN)/pytest -m 'not slow and not containers and not distributed' --numprocesses auto
 
 test-slow: op install ## The tests that train for minutes
 	$(BIN)/pytest -m slow
@@ -64,6 +64,9 @@ gpu-check: ## Compare and time the CUDA kernels without TensorFlow (skipped with
 
 test-containers: .venv/.installed ## Build the image with podman and run the pipeline in it, as root; says what is missing
 	$(BIN)/pytest -m containers -rs tests/containers
+
+test-distributed: install ## The Beam jobs on two workers without a shared disk, under kills; ARGS for pytest (needs Go)
+	@tests/distributed/run.sh $(ARGS)
 
 lint: .venv/.installed ## Style and types
 	$(BIN)/ruff check .

@@ -155,7 +155,7 @@ def _plan(
 ) -> tuple[plans.Plan, list[plans.Shard]]:
     """Lists the images and deals them out, which finds most mistakes before any work is done."""
     source = sources.module(spec)
-    planned, known = [], {}
+    planned, inputs = [], {}
     for split in splits:
         found = source.list_images(
             arguments.input,
@@ -165,16 +165,19 @@ def _plan(
             semantic_only=arguments.semantic_only,
         )
         listing.tell('convert', split, found, is_strict=arguments.strict)
-        known.update(plans.facts(found))
-        size = sum(known[entry.path].size for entry in found if entry.path in known)
-        planned += plans.deal(split, found, arguments.num_shards or plans.shard_count(len(found), size))
+        read = plans.Inputs()
+        for told in plans.facts(found):
+            read.add(told)
+        inputs[split] = read.digest()
+        number = arguments.num_shards or plans.shard_count(len(found), read.size)
+        planned += plans.deal(split, found, number)
     names: Mapping[str, tuple[str, ...]] = {
         split: tuple(shard.name for shard in planned if shard.split == split) for split in splits
     }
     version = importlib.metadata.version('panpipe')
     options = ('label_format', 'treat_crowd_as_ignore', 'semantic_only', 'on_error')
     facts = {**{name: getattr(arguments, name) for name in options}, 'version': version, 'shards': names}
-    digest = plans.digest({**facts, 'dataset': repr(spec)}, known.values())
+    digest = plans.digest({**facts, 'dataset': repr(spec), 'files': inputs})
     plan = plans.Plan(digest, spec.name, version, arguments.label_format, not arguments.semantic_only, names)
     return plan, planned
 

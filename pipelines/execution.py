@@ -15,12 +15,11 @@ from apache_beam.runners import runner as runners
 
 from panpipe.model import errors
 from panpipe.model.storage import addresses, reach
-from panpipe.pipelines.running import local_runner, mistakes
+from panpipe.pipelines.running import local_runner, mistakes, remote_runner
 
 # DirectRunner would first try to download another engine, and do without it where there is no network.
 DEFAULT_RUNNER = 'FnApiRunner'
 _JAVA_RUNNERS = ('FlinkRunner', 'SparkRunner')
-_SERVER_SECONDS = 10  # to wait for a job server; Beam's default is 60
 _COUNTERS = 'panpipe'
 # Beam's own options that name places.
 _PLACES = ('temp_location', 'staging_location', 'template_location')
@@ -48,9 +47,6 @@ def options(arguments: Sequence[str] = ()) -> pipeline_options.PipelineOptions:
         raise errors.InputError(
             f'{", ".join(strangers)}: neither an option of this job nor of Apache Beam; see --help'
         )
-    portable = found.view_as(pipeline_options.PortableOptions)
-    if not any(argument.startswith('--job_server_timeout') for argument in arguments):
-        portable.job_server_timeout = _SERVER_SECONDS
     _check_runner(standard.runner, found)
     return found
 
@@ -100,11 +96,8 @@ def run(
         pipeline = _pipeline(beam_options)
         build(pipeline)
         with progress(console), local_runner.watched(beam_options, console):
-            result = _started(pipeline, beam_options)
-            if is_template(beam_options):
-                return {}
-            result.wait_until_finish()
-        return _counters(result)
+            result = _result(pipeline, beam_options)
+        return _counters(result) if result else {}
 
 
 def _pipeline(beam_options: pipeline_options.PipelineOptions) -> beam.Pipeline:
@@ -115,20 +108,20 @@ def _pipeline(beam_options: pipeline_options.PipelineOptions) -> beam.Pipeline:
         raise errors.InputError(f'options of Apache Beam: {" ".join(str(error).split())}') from error
 
 
-def _started(
+def _result(
     pipeline: beam.Pipeline, beam_options: pipeline_options.PipelineOptions
-) -> beam.runners.runner.PipelineResult:
+) -> runners.PipelineResult | None:
+    """Runs a pipeline to its end; None where it was only written down."""
     if local_runner.serves(beam_options):
-        return pipeline.run()
-    try:
-        return pipeline.run()
-    except Exception as error:
-        if mistakes.message(error) is not None or mistakes.is_interrupted(error):
-            raise
-        name = beam_options.view_as(pipeline_options.StandardOptions).runner
-        raise errors.JobError(
-            f'--runner={name} did not take the job: {type(error).__name__}: {str(error)[:300]}'
-        ) from error
+        result = pipeline.run()
+        result.wait_until_finish()
+        return result
+    with remote_runner.quiet(), remote_runner.in_one_line(beam_options):
+        result = pipeline.run()
+        if is_template(beam_options):
+            return None
+        remote_runner.wait(result)
+        return result
 
 
 def _counters(result: beam.runners.runner.PipelineResult) -> dict[str, int]:
@@ -149,7 +142,7 @@ def _parsed(arguments: Sequence[str]) -> pipeline_options.PipelineOptions:
     try:
         with contextlib.redirect_stderr(said):
             found = pipeline_options.PipelineOptions(list(arguments))
-            found.view_as(pipeline_options.StandardOptions)
+            found.get_all_options()  # reads the values, too
             return found
     except SystemExit as error:
         lines = said.getvalue().strip().splitlines() or ['wrong value']
@@ -170,6 +163,8 @@ def _check_runner(name: str, found: pipeline_options.PipelineOptions) -> None:
             reach.check(f'--{option}', told[option])
     if name.rpartition('.')[2] in _JAVA_RUNNERS and not portable.job_endpoint:
         _check_java(name, told)
+    if not local_runner.serves(found):
+        remote_runner.check(found)
 
 
 def _check_java(name: str, told: Mapping[str, object]) -> None:

@@ -27,7 +27,7 @@ from panpipe.pipelines.formats import registry
 from panpipe.pipelines.predictions import archives, notes, photos, resumption, saved_model, writing
 from panpipe.pipelines.running import failures, totals
 
-_SECONDS_BETWEEN_LOOKS = 0.5
+_SECONDS_BETWEEN_LOOKS, _SECONDS_BETWEEN_LOOKS_REMOTE = 0.5, 3.0  # an object store takes money for each
 _EXAMPLES = (
     "panpipe predict --saved_model exported --input 'records/val*' --output predictions",
     'panpipe predict --saved_model exported --input photos --format coco --output predictions',
@@ -176,12 +176,13 @@ def _format(wanted: str | None, spec: datasets.DatasetSpec) -> str:
 def _watched(folder: str, total: int) -> Iterator[None]:
     """Shows progress by the number of files in a folder, whatever process writes them."""
     is_over, is_whole = threading.Event(), threading.Event()
+    pause = _SECONDS_BETWEEN_LOOKS_REMOTE if addresses.is_remote(folder) else _SECONDS_BETWEEN_LOOKS
 
     def look() -> None:
         shown, is_last = 0, False
         with progress.bar('predict', total) as advance:
             while not is_last:
-                is_last = is_over.wait(_SECONDS_BETWEEN_LOOKS)
+                is_last = is_over.wait(pause)
                 # At the end the notes are gone, and nothing is left to do.
                 number = total if is_whole.is_set() else notes.count(folder)
                 if number > shown:

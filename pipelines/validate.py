@@ -4,6 +4,8 @@
 The folder is what `panpipe predict` writes: panoptic.json with panoptic/*.png, semantic/*.png and
 instance/*.txt of Cityscapes, else instances.json; or semantic/*.png alone.
 With --images or --ground_truth it also checks that every image is there, at its own size.
+
+With --records it checks files of records instead: against their manifest, and by decoding all they hold.
 """
 
 import argparse
@@ -21,7 +23,7 @@ from panpipe.model import datasets, errors, image_files
 from panpipe.model.jobs import command_line
 from panpipe.model.storage import copies
 from panpipe.pipelines import sources
-from panpipe.pipelines.faults import fault, instance_files, panoptic_json, pngs
+from panpipe.pipelines.faults import fault, instance_files, panoptic_json, pngs, record_files
 from panpipe.pipelines.formats import layout, registry
 from panpipe.pipelines.sources import annotations, entries, listing
 from panpipe.pipelines.sources import images as sources_images
@@ -30,6 +32,7 @@ _SHOWN = 10
 _EXAMPLES = (
     'panpipe validate --format cityscapes --predictions predictions --ground_truth cityscapes --split test',
     'panpipe validate --format coco --predictions predictions --images test2017',
+    "panpipe validate --records 'records/train*'",
 )
 Entries = Mapping[str, Mapping[str, Any]]
 Sizes = Mapping[str, pngs.Size]
@@ -39,16 +42,29 @@ Ids = Mapping[str, str | int]
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job and returns its exit status: 0 sound, 2 faults found."""
     parser = command_line.parser('validate', __doc__ or '', _EXAMPLES)
-    parser.add_argument('--format', required=True, choices=registry.FORMATS, help='form of the predictions')
-    parser.add_argument('--predictions', required=True, help='folder to check')
+    parser.add_argument('--format', choices=registry.FORMATS, help='form of the predictions')
+    parser.add_argument('--predictions', help='folder to check')
+    parser.add_argument('--records', help='glob patterns of records to check, separated by commas')
     parser.add_argument('--dataset', help='data set of the predictions (default: FORMAT_panoptic)')
     images = parser.add_mutually_exclusive_group()
     images.add_argument('--images', help='folder of the images that were to be predicted')
     images.add_argument('--ground_truth', help='root of the raw data set, of which only the images are used')
     parser.add_argument('--split', default='val', help='split of the raw data set (default: val)')
     command_line.add_raw_data(parser)
+    arguments = parser.parse_args(argv)
+    if arguments.records:
+        return command_line.run('validate', functools.partial(_check_records, arguments))
+    if not arguments.format or not arguments.predictions:
+        parser.error('give --format and --predictions, or --records')
     inputs = ('predictions', 'images', 'ground_truth')
-    return command_line.run('validate', functools.partial(copies.run, _run, parser.parse_args(argv), inputs))
+    return command_line.run('validate', functools.partial(copies.run, _run, arguments, inputs))
+
+
+def _check_records(arguments: argparse.Namespace) -> None:
+    if arguments.format or arguments.predictions:
+        raise errors.InputError('--records stands alone; leave --format and --predictions out')
+    image_files.allow(arguments.max_megapixels)
+    _tell(arguments.records, *record_files.check(arguments.records))
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -63,12 +79,15 @@ def _run(arguments: argparse.Namespace) -> None:
         split = arguments.split if arguments.ground_truth else arguments.images
         listing.tell('validate', split, images, is_strict=arguments.strict)
     sizes, ids = (None, {}) if images is None else _expected(images, registry.FORMATS[arguments.format])
-    found, summary = check(arguments.predictions, spec, sizes, ids)
+    _tell(arguments.predictions, *check(arguments.predictions, spec, sizes, ids))
+
+
+def _tell(what: str, found: Sequence[fault.Fault], summary: str) -> None:
+    for one in found[:_SHOWN]:
+        print(' '.join(str(one).split()), file=sys.stderr)
     if found:
-        for fault in found[:_SHOWN]:
-            print(' '.join(str(fault).split()), file=sys.stderr)
         raise errors.InputError(
-            f'{arguments.predictions} has {len(found)} faults'
+            f'{what} has {len(found)} faults'
             + (f', the first {_SHOWN} are above; cure them' if len(found) > _SHOWN else '; cure them')
         )
     print(f'panpipe validate: {summary}')

@@ -27,7 +27,7 @@ _EMULATOR = 'STORAGE_EMULATOR_HOST'
 _EXTENSIONS = 'GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT'
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Facts:
     """States what a listing knows of a file.
 

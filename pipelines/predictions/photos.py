@@ -63,7 +63,7 @@ class ImageFiles(Photos):
 
     def facts(self) -> list[files.Facts]:
         """Looks up sizes and times of the image files, on an object store a folder at a time."""
-        return list(plans.facts([dataclasses.replace(entry, label=None) for entry in self.entries]).values())
+        return list(plans.facts([dataclasses.replace(entry, label=None) for entry in self.entries]))
 
     def read(
         self, root: beam.Pipeline, done: frozenset[str], policy: failures.Policy

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import pickle
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from panpipe.model.storage import addresses, files, record_sets
@@ -115,25 +115,49 @@ def shard_count(num_images: int, num_bytes: int) -> int:
     return max(-(-num_bytes // _SHARD_BYTES), min(_FEWEST_SHARDS, num_images), 1)
 
 
-def facts(found: Sequence[entries.ImageFile]) -> dict[str, files.Facts]:
-    """Looks up sizes and times of images and annotations, by path.
+def facts(found: Sequence[entries.ImageFile]) -> Iterator[files.Facts]:
+    """Looks up sizes and times of images and annotations, those that are there.
 
     An object store is asked once a folder, not once a file.
     """
-    paths = [entry.path for entry in found]
-    paths += [entry.label.path for entry in found if entry.label is not None]
-    if not paths or not addresses.is_remote(paths[0]):
-        return {path: files.facts(path) for path in paths if os.path.exists(path)}
+    is_remote = bool(found) and addresses.is_remote(found[0].path)
+    paths = (path for entry in found for path in _paths(entry))
+    if not is_remote:
+        yield from (files.facts(path) for path in paths if os.path.exists(path))
+        return
     listed = {}
-    for folder in dict.fromkeys(addresses.parent(path) for path in paths):
+    for folder in dict.fromkeys(map(addresses.parent, paths)):
         told = files.match(addresses.join(addresses.escaped(folder), '*'))
         listed.update({one.path: one for one in told})
-    return {path: listed[path] for path in paths if path in listed}
+    yield from (listed[path] for entry in found for path in _paths(entry) if path in listed)
 
 
-def digest(options: Mapping[str, Any], known: Iterable[files.Facts]) -> str:
+def _paths(entry: entries.ImageFile) -> tuple[str, ...]:
+    return (entry.path,) if entry.label is None else (entry.path, entry.label.path)
+
+
+class Inputs:
+    """Sums up files without keeping what is known of each.
+
+    Attributes:
+      size: bytes of all.
+    """
+
+    def __init__(self) -> None:
+        """Knows no file yet."""
+        self.size = 0
+        self._hash = hashlib.sha256()
+
+    def add(self, told: files.Facts) -> None:
+        """Adds a file."""
+        self.size += told.size
+        self._hash.update(f'{told.path}\n{told.size}\n{told.modified}\n'.encode())
+
+    def digest(self) -> str:
+        """Returns what two lists of files share that name the same ones, of the same sizes and times."""
+        return self._hash.hexdigest()
+
+
+def digest(options: Mapping[str, Any]) -> str:
     """Computes what two runs share that make the same files."""
-    found = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
-    for told in known:
-        found.update(f'{told.path}\n{told.size}\n{told.modified}\n'.encode())
-    return found.hexdigest()
+    return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()

@@ -19,7 +19,7 @@ from panpipe.model.storage import addresses, files, lock, manifest, record_sets
 from panpipe.pipelines.record_files import plans, shards
 from panpipe.pipelines.running import failures
 
-_POLL_SECONDS = 0.5
+_POLL_SECONDS, _POLL_SECONDS_REMOTE = 0.5, 3.0  # an object store takes money for each look
 
 
 class Publish(beam.DoFn):
@@ -74,6 +74,7 @@ def left_behind(output: str) -> list[str]:
 def progress(staging: str, total: int, console: TextIO) -> Iterator[None]:
     """Shows how many shards of the staging folder are finished, wherever the workers are."""
     done = threading.Event()
+    pause = _POLL_SECONDS_REMOTE if addresses.is_remote(staging) else _POLL_SECONDS
     with rich.progress.Progress(
         rich.progress.TextColumn('{task.completed}/{task.total} files'),
         rich.progress.BarColumn(),
@@ -83,7 +84,7 @@ def progress(staging: str, total: int, console: TextIO) -> Iterator[None]:
         task = bar.add_task('', total=total)
 
         def watch() -> None:
-            while not done.wait(_POLL_SECONDS):
+            while not done.wait(pause):
                 number = len(files.find(staging, f'*{shards.DONE}'))
                 bar.update(task, completed=max(number, int(bar.tasks[0].completed)))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from panpipe.model import errors
 from panpipe.model.storage import addresses
-from panpipe.pipelines.sources import documents, entries, listing, names, trees
+from panpipe.pipelines.sources import documents, entries, listing, names, segment_lists, trees
 
 _UNANNOTATED = 'annotation without image'
 
@@ -146,8 +146,16 @@ def label_of(
     Raises:
       errors.InputError: a segment is of an unknown class, or a crowd of stuff; or a class has too many.
     """
+    label = entries.PanopticPng(png, annotation.segments, numbering, has_areas)
+    segments = annotation.segments
+    if (
+        isinstance(segments, segment_lists.Segments)
+        and len(segments) < numbering.codec.label_divisor
+        and segments.are_plain(numbering.class_ids)
+    ):
+        return label
     where = f'{document.path}, image {names.without_ending(document.image_name(annotation))}'
-    for segment in annotation.segments:
+    for segment in segments:
         class_id = numbering.class_ids.get(segment.category_id)
         problem = None
         if class_id is None:
@@ -158,8 +166,8 @@ def label_of(
             raise errors.InputError(
                 f'{where}: segment {segment.id} {problem}; correct the file or the --dataset'
             )
-    numbering.panoptic_ids(annotation.segments, where)
-    return entries.PanopticPng(png, annotation.segments, numbering, has_areas)
+    numbering.panoptic_ids(segments, where)
+    return label
 
 
 def png_paths(document: documents.Document, folder: str) -> dict[str, str]:

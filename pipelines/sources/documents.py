@@ -6,18 +6,19 @@ Source: https://cocodataset.org/#format-data, section 4 (panoptic segmentation).
 
 import collections
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from panpipe.model import errors, labels
-from panpipe.pipelines.sources import fields, names
+from panpipe.pipelines.sources import fields, names, segment_lists, streams
 
 _FORM = 'a panoptic JSON file of the COCO form'
 _COLORS = 256**3
 ImageId = str | int
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Picture:
     """Holds an entry of `images`: the file of an image, and its (height, width) if that is told."""
 
@@ -34,7 +35,7 @@ class Category:
     is_thing: bool | None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Annotation:
     """Holds an entry of `annotations`.
 
@@ -46,7 +47,7 @@ class Annotation:
 
     image_id: ImageId
     file_name: str
-    segments: tuple[labels.Segment, ...]
+    segments: Sequence[labels.Segment]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,10 +83,15 @@ def read(path: str, *, has_areas: bool = True) -> Document:
       errors.InputError: the file is no such JSON, names an image, a segment or a category twice, or has a
         value of a wrong type.
     """
-    content = fields.read(path, _FORM, ('annotations',))
-    found = tuple(_annotation(one, has_areas) for one in content.objects('annotations', 'annotation'))
+    plain = functools.partial(_plain, has_areas=has_areas)
+    replacements: streams.Replacements = {'annotations': plain, 'images': _plain_picture}
+    content = fields.read(path, _FORM, ('annotations',), replacements)
+    found = tuple(
+        one if isinstance(one, Annotation) else _annotation(content.of(one, path, 'annotation'), has_areas)
+        for one in content.told['annotations']
+    )
     _refuse_twins([annotation.image_id for annotation in found], path)
-    images = dict(map(_picture, _listed(content, 'images', 'image')))
+    images = dict(_pictures(content))
     categories = list(map(_category, _listed(content, 'categories', 'category')))
     for number, count in collections.Counter(category.id for category in categories).items():
         if count > 1:
@@ -101,8 +107,8 @@ def read_images(path: str) -> dict[ImageId, Picture]:
     Raises:
       errors.InputError: as `read`.
     """
-    content = fields.read(path, 'a JSON file of the COCO form', ())
-    images = dict(map(_picture, _listed(content, 'images', 'image')))
+    content = fields.read(path, 'a JSON file of the COCO form', (), {'images': _plain_picture})
+    images = dict(_pictures(content))
     if images or content.told.get('annotations') is None:
         return images
     told = content.objects('annotations', 'annotation')
@@ -119,6 +125,42 @@ def _refuse_twins(ids: Sequence[ImageId], path: str) -> None:
     for number, count in collections.Counter(ids).items():
         if count > 1:
             raise errors.InputError(f'{path} lists the image {number} twice; keep one annotation of it')
+
+
+def _pictures(content: fields.Fields) -> Iterator[tuple[ImageId, Picture]]:
+    if content.told.get('images') is None:
+        return
+    if not isinstance(content.told['images'], list):
+        raise content.wrong('images', 'a list')
+    for one in content.told['images']:
+        yield one if isinstance(one, tuple) else _picture(content.of(one, content.where, 'image'))
+
+
+def _plain_picture(told: Any) -> Any:
+    """Makes an entry of `images` of what is as it should be; leaves all else for a closer look."""
+    try:
+        image_id, name, size = told['id'], told['file_name'], (told['height'], told['width'])
+    except (IndexError, KeyError, TypeError):
+        return told
+    if type(image_id) is not int or not _is_name(name) or any(type(side) is not int for side in size):
+        return told
+    return image_id, Picture(name, size)
+
+
+def _plain(told: Any, has_areas: bool) -> Any:
+    """Makes an annotation of what is as it should be; leaves all else for a closer look."""
+    try:
+        image_id, name, listed = told['image_id'], told['file_name'], told['segments_info']
+    except (IndexError, KeyError, TypeError):
+        return told
+    segments = segment_lists.Segments.of(listed, has_areas)
+    if segments is None or not _is_name(name) or not (type(image_id) is int or _is_name(image_id)):
+        return told
+    return Annotation(image_id, name, segments)
+
+
+def _is_name(told: Any) -> bool:
+    return type(told) is str and bool(told) and fields.is_printable(told)
 
 
 def _picture(told: fields.Fields) -> tuple[ImageId, Picture]:

@@ -88,7 +88,7 @@ class LabelFile(Protocol):
         """
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class PanopticPng:
     """Names a panoptic PNG (segment id = red + 256 green + 65536 blue) and lists its segments.
 
@@ -100,7 +100,7 @@ class PanopticPng:
     """
 
     path: str
-    segments: tuple[labels.Segment, ...]
+    segments: Sequence[labels.Segment]
     numbering: Numbering
     has_areas: bool = True
 
@@ -225,7 +225,7 @@ def _read_ids(path: str, modes: tuple[str, ...]) -> np.ndarray:
     return ids
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class ImageFile:
     """Names one image and its annotation.
 

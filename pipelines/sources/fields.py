@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 from panpipe.model import errors
-from panpipe.model.storage import files
+from panpipe.pipelines.sources import streams
 
 _MOST_SHOWN = 120  # characters of an entry
+_NONE: streams.Replacements = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,20 +88,21 @@ class Fields:
         return self.told[name]
 
 
-def read(path: str, form: str, needed: tuple[str, ...]) -> Fields:
+def read(path: str, form: str, needed: tuple[str, ...], replacements: streams.Replacements = _NONE) -> Fields:
     """Reads a JSON file that holds an object with certain lists; it may begin with a byte order mark.
 
     Args:
       path: of the file.
       form: what the file should be, for example 'a panoptic JSON file of the COCO form'.
       needed: names of the lists.
+      replacements: make of an element of the list of that name what is kept of it.
 
     Raises:
       errors.InputError: the file cannot be read, or is of another form.
     """
     problem = None
     try:
-        content = json.loads(files.read(path))
+        content = streams.read(path, replacements)
     except (ValueError, RecursionError) as error:
         if isinstance(error, errors.InputError):
             raise

@@ -45,6 +45,8 @@ def pair(wanted: Collection[str], there: Collection[str]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for key in (normal, without_ending, last):
+        if len(found) == len(wanted):
+            break
         taken = set(found.values())
         mine = _unique([name for name in wanted if name not in found], key)
         yours = _unique([name for name in there if name not in taken], key)
@@ -53,5 +55,6 @@ def pair(wanted: Collection[str], there: Collection[str]) -> dict[str, str]:
 
 
 def _unique(names: Collection[str], key: Callable[[str], str]) -> dict[str, str]:
-    counts = collections.Counter(map(key, names))
-    return {key(name): name for name in names if counts[key(name)] == 1}
+    read = list(map(key, names))
+    counts = collections.Counter(read)
+    return {one: name for one, name in zip(read, names, strict=True) if counts[one] == 1}

@@ -33,10 +33,13 @@ def read(root: str) -> Tree:
         if place != root and os.path.islink(place) and _leads_up(place, root):
             folders[:] = []
             continue
-        for path in (os.path.join(place, name) for name in names if not name.startswith('.')):
+        inner = os.path.relpath(place, root)
+        before = '' if inner == os.curdir else f'{inner}{os.sep}'
+        for name in (name for name in names if not name.startswith('.')):
+            path = os.path.join(place, name)
             is_file = os.path.isfile(path)
             if is_file or not os.path.exists(path):
-                (found if is_file else broken).append(os.path.relpath(path, root))
+                (found if is_file else broken).append(before + name)
     for path in (*found, *broken):
         _check_name(path, root)
     return Tree(root, tuple(sorted(found)), tuple(sorted(broken)))

@@ -52,7 +52,7 @@ def main() -> None:
         os.waitpid(child, 0)
         arguments = argparse.Namespace(
             input=f'{folder}/coco', num_shards=None, label_format='zlib', treat_crowd_as_ignore=False,
-            semantic_only=False, on_error='fail',
+            semantic_only=False, on_error='fail', strict=False,
         )  # fmt: skip
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         started, wall = time.process_time(), time.monotonic()

@@ -4,8 +4,10 @@
 import json
 
 import fsspec
+import google.auth
 import numpy as np
 import pytest
+from google.auth import credentials
 
 import buckets
 import synthetic
@@ -126,3 +128,19 @@ def test_a_missing_bucket_is_told_in_one_line(store, main, arguments, capsys):
     error = capsys.readouterr().err
     assert 'there is no bucket none' in error
     assert error.count('\n') == 1
+
+
+def test_a_template_publishes_as_a_step_of_its_pipeline(store, capsys, monkeypatch):
+    # Beam looks for credentials for half a minute.
+    monkeypatch.setattr(google.auth, 'default', lambda **_: (credentials.AnonymousCredentials(), 'project'))
+    beam = [
+        '--runner=DataflowRunner', '--project=project-one', '--region=us-central1', '--no_auth',
+        '--temp_location=gs://data/temp', '--template_location=gs://data/templates/convert',
+    ]  # fmt: skip
+    arguments = ['--input', 'gs://data/raw', '--output', 'gs://data/later', '--splits=val']
+    assert convert.main([*DATASET, *arguments, *beam]) == 0
+    assert 'wrote the template' in capsys.readouterr().out
+    assert json.loads(files.read('gs://data/templates/convert'))['type'] == 'JOB_TYPE_BATCH'
+    (graph,) = (name for name in store.names('data') if name.endswith('/pipeline.pb'))
+    assert b'Publish them all' in files.read(f'gs://data/{graph}')
+    assert not files.exists('gs://data/later/manifest.json')

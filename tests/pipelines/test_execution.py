@@ -59,6 +59,7 @@ def test_a_given_runner_is_kept():
         (['records'], 'records: neither'),
         (['--runner=DirectRunner', 'records'], 'records: neither'),
         (['--runner=Dirct'], '--runner=Dirct: Unexpected pipeline runner'),
+        (['--direct_num_workers=x'], "--direct_num_workers: invalid int value: 'x'"),
         (['--runner=no.such.Runner'], "--runner=no.such.Runner: No module named 'no'"),
     ],
 )

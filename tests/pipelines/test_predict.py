@@ -14,6 +14,7 @@ import tensorflow as tf
 from PIL import Image
 
 import synthetic
+import thresholds
 from panpipe.custom_ops import library
 from panpipe.model import datasets, errors
 from panpipe.model.inputs import records
@@ -22,48 +23,15 @@ from panpipe.pipelines.formats import maps, png, segments
 from panpipe.pipelines.predictions import notes, resumption, saved_model
 
 SPECS = {spec.layout: spec for spec in datasets.SPECS.values()}
-STUFF = {'cityscapes': 2, 'coco': 100}
-THING = {'cityscapes': 13, 'coco': 3}
-
-
-class Thresholds(tf.Module):
-    """Serves red > 127 as a thing, whose instance is told by green, all else as stuff."""
-
-    def __init__(self, spec):
-        super().__init__()
-        self._stuff, self._thing = STUFF[spec.layout], THING[spec.layout]
-        self._divisor = spec.labels.label_divisor
-
-    @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8, 'image')])
-    def serve_pixels(self, image):
-        image = tf.cast(image, tf.int32)
-        semantic = tf.where(image[..., 0] > 127, self._thing, self._stuff)
-        instance = tf.where(semantic == self._thing, image[..., 1] // 64 + 1, 0)
-        score = tf.cast(instance, tf.float32)
-        panoptic = semantic * self._divisor + instance
-        ids = tf.sort(tf.unique(tf.boolean_mask(panoptic, instance > 0))[0])
-        sure = tf.cast(ids % self._divisor, tf.float32) / 8.0
-        maps = {'panoptic': panoptic, 'semantic': semantic, 'instance': instance, 'score': score}
-        return {**maps, 'instance_ids': ids, 'instance_scores': sure}
+STUFF, THING = thresholds.STUFF, thresholds.THING
 
 
 @pytest.fixture(scope='module')
 def models(tmp_path_factory):
     """Exports a model for each layout."""
-    folders = {}
-    for layout in THING:
-        folder = folders[layout] = tmp_path_factory.mktemp('models') / layout
-        model = Thresholds(SPECS[layout])
-        tf.saved_model.save(model, str(folder), signatures={'pixels': model.serve_pixels})
-        (folder / 'assets.extra').mkdir(exist_ok=True)
-        facts = {
-            'dataset': SPECS[layout].name,
-            'config': '',
-            'uses_op': False,
-            'has_instances': True,
-            'version': '0',
-        }
-        (folder / 'assets.extra' / 'panpipe.json').write_text(json.dumps(facts))
+    folders = {layout: tmp_path_factory.mktemp('models') / layout for layout in THING}
+    for layout, folder in folders.items():
+        thresholds.save(folder, SPECS[layout])
     return folders
 
 
