@@ -14,7 +14,8 @@ from panpipe.model.storage import files
 
 pytestmark = pytest.mark.distributed
 TURNS = 20
-SECONDS_TO_END = 30
+SECONDS_TO_END = 80  # prism waits a minute for a worker that was killed before it was connected
+ATTEMPTS = 3  # on a busy machine that minute may be too short for a worker that lives
 # What dies: the driver alone, while the runner goes on; all of them; or one of the two workers.
 VICTIMS = ('driver', 'all', 'worker', 'worker')
 
@@ -49,9 +50,23 @@ def test_a_killed_job_is_completed(bed, here, seed, turn):
     assert 'Traceback' not in told, f'{what}\n{told[-3000:]}'
     if victim != 'driver':
         bed.restart()
-    beds.done(*command) if _is_to_be_done(job, output) else None
+    if _is_to_be_done(job, output):
+        _complete(command)
     beds.check_same(job, output, here)
     assert bed.are_workers_gone()
+
+
+def _complete(command):
+    """Gives the command again until it is done."""
+    for _ in range(ATTEMPTS):
+        ended = beds.run(*command)
+        if ended.status == 0:
+            return
+        print(
+            f'again: status {ended.status} after {ended.seconds:.1f} s; {ended.told.strip().splitlines()[-1:]}'
+        )
+        assert 'Traceback' not in ended.told, ended.told[-3000:]
+    raise AssertionError(ended.told[-2000:])
 
 
 def _is_to_be_done(job, output):
