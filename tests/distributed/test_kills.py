@@ -62,9 +62,8 @@ def _complete(command):
         ended = beds.run(*command)
         if ended.status == 0:
             return
-        print(
-            f'again: status {ended.status} after {ended.seconds:.1f} s; {ended.told.strip().splitlines()[-1:]}'
-        )
+        last = ended.told.strip().splitlines()[-1:]
+        print(f'again: status {ended.status} after {ended.seconds:.1f} s; {last}')
         assert 'Traceback' not in ended.told, ended.told[-3000:]
     raise AssertionError(ended.told[-2000:])
 
