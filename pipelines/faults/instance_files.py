@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from panpipe.model import datasets
+from panpipe.model import datasets, image_files
 from panpipe.pipelines.faults import fault, pngs
 from panpipe.pipelines.formats import layout
 from panpipe.pipelines.sources import run_lengths
@@ -148,11 +148,14 @@ def _score(given: Any, where: str) -> list[fault.Fault]:
 
 def _mask(path: str, where: str, expected: pngs.Size | None) -> tuple[np.ndarray | None, list[fault.Fault]]:
     try:
+        Image.MAX_IMAGE_PIXELS = None  # the limit of `image_files` takes its place
         with Image.open(path) as image:
+            if large := pngs.too_large(image, where):
+                return None, large
             mask = np.array(image.convert('L')) != 0  # as the evaluator reads it
     except FileNotFoundError:
         return None, [fault.Fault(where, 'is missing', 'predict the image again')]
-    except (OSError, SyntaxError, ValueError) as error:
+    except image_files.DAMAGES as error:
         return None, [fault.Fault(where, f'cannot be decoded ({error})', 'predict the image again')]
     wrong = pngs.size(mask.shape, expected, where)
     return (None, wrong) if wrong else (mask, [])

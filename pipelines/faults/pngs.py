@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from panpipe.model import datasets
+from panpipe.model import datasets, errors, image_files
 from panpipe.model.metrics import masks
 from panpipe.pipelines.faults import fault, panoptic_json
 from panpipe.pipelines.formats import layout, registry, segments
@@ -24,13 +24,16 @@ Size = tuple[int, int]
 def decode(path: str, where: str, modes: Sequence[str]) -> tuple[np.ndarray | None, list[fault.Fault]]:
     """Reads a PNG of one of `modes`: [height, width, 3] of 'RGB', else [height, width]; or says why not."""
     try:
+        Image.MAX_IMAGE_PIXELS = None  # the limit of `image_files` takes its place
         with open(path, 'rb') as file:
             encoded = file.read()
         image = Image.open(io.BytesIO(encoded))
+        if wrong := too_large(image, where):
+            return None, wrong
         pixels = np.array(image)
     except FileNotFoundError:
         return None, [fault.Fault(where, 'is missing', 'predict the image again')]
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except image_files.DAMAGES as error:
         what = f'cannot be decoded ({"not an image" if "identify" in str(error) else error})'
         return None, [fault.Fault(where, what, 'it is damaged or cut short; predict the image again')]
     if image.format != 'PNG':
@@ -40,6 +43,16 @@ def decode(path: str, where: str, modes: Sequence[str]) -> tuple[np.ndarray | No
         found = f'has pixels of mode {image.mode}, {encoded[_DEPTH]} bits a channel'
         return None, [fault.Fault(where, found, f'save it in mode {modes[0]}, 8 bits a channel')]
     return pixels, []
+
+
+def too_large(image: Image.Image, where: str) -> list[fault.Fault]:
+    """Checks the number of pixels, before they are decoded, against the limit that can be raised."""
+    try:
+        image_files.refuse_size(image, where)
+    except errors.InputError as error:
+        what, _, cure = str(error).removeprefix(f'{where} ').partition('; ')
+        return [fault.Fault(where, what, cure)]
+    return []
 
 
 def size(shape: Size, expected: Size | None, where: str) -> list[fault.Fault]:

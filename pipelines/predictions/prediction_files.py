@@ -148,6 +148,7 @@ def _check_categories(document: documents.Document, spec: datasets.DatasetSpec) 
             f'{document.path} is of another data set than {spec.name}: its category {number} is {name!r}; '
             'check --dataset'
         )
+    documents.refuse_renumbered(document, known, f'the data set {spec.name}')
 
 
 def _numbering(spec: datasets.DatasetSpec) -> entries.Numbering:

@@ -102,7 +102,7 @@ class Try(beam.DoFn):
 
     def process(self, element: Any) -> Iterator[Any]:
         """Yields the results, or a dead letter under the tag `LETTERS` after those before the mistake."""
-        results = iter(self.results(element))
+        results = self._each(element)
         while True:
             found = self._policy.attempt(self.name(element), lambda: next(results, _END))
             if found is _END:
@@ -113,9 +113,28 @@ class Try(beam.DoFn):
                 return
             yield found
 
+    def _each(self, element: Any) -> Iterator[Any]:
+        yield from self.results(element)  # only when asked for: work may begin in `results`
+
     def split(self, kind: Any = Any) -> beam.PTransform:
         """Makes the transform into `results`, of that type, and dead letters, `[LETTERS]`."""
         return beam.ParDo(self).with_output_types(kind).with_outputs(LETTERS, main='results')
+
+
+class Sort(beam.DoFn):
+    """Passes on results, and dead letters that a step put among them under the tag `LETTERS`."""
+
+    def process(self, element: Any) -> Iterator[Any]:
+        """Yields the element."""
+        if isinstance(element, DeadLetter):
+            execution.count(skipped=1)
+            yield beam.pvalue.TaggedOutput(LETTERS, element)
+        else:
+            yield element
+
+    def split(self) -> beam.PTransform:
+        """Makes the transform into `results` and dead letters, `[LETTERS]`."""
+        return beam.ParDo(self).with_outputs(LETTERS, main='results')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

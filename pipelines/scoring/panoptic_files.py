@@ -166,6 +166,8 @@ def open_files(
       errors.InputError: a category has no name, or it is not known whether it is a thing.
     """
     known = spec.from_official if spec else {}
+    named = {number: category.name for number, category in known.items()}
+    documents.refuse_renumbered(document, named, f'the data set {spec.name}' if spec else '')
     listed = list(document.categories.values()) or [documents.Category(i, None, None) for i in known]
     categories = []
     for one in listed:
@@ -196,9 +198,11 @@ def open_predictions(folder: pathlib.Path, truth: Panoptic) -> Panoptic:
     """Takes `panoptic.json` of a folder of predictions, with the categories of the ground truth.
 
     Raises:
-      errors.InputError: the file is missing or damaged.
+      errors.InputError: the file is missing or damaged, or numbers categories otherwise.
     """
     document = documents.read(str(folder / layout.DOCUMENT), has_areas=False)
+    named = {category.id: category.name or '' for category in truth.categories}
+    documents.refuse_renumbered(document, named, truth.document.path)
     plain = tuple(
         dataclasses.replace(one, segments=tuple(dataclasses.replace(s, is_crowd=False) for s in one.segments))
         for one in document.annotations

@@ -64,6 +64,7 @@ def with_panoptic(
         class or a crowd of stuff; and as `documents.read`.
     """
     document = documents.read(json_path, has_areas=has_areas)
+    documents.refuse_renumbered(document, numbering.names, 'the description of the data set')
     by_name = named(document)
     by_path = {path: by_name[name] for name, path in _partners(by_name, tree).items()}
     taken = [p for p in listing.images_in(tree) if p in by_path or '/' not in p or not by_path]

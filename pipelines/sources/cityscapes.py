@@ -12,7 +12,7 @@ import os
 
 from panpipe.model import datasets, errors
 from panpipe.model.storage import addresses, files
-from panpipe.pipelines.sources import annotations, entries, listing, names, roots, trees
+from panpipe.pipelines.sources import annotations, entries, label_numbers, listing, names, roots, trees
 
 _IMAGE_SUFFIX = '_leftImg8bit'
 _LABEL_SUFFIX = '_gtFine_instanceIds.png'
@@ -78,7 +78,10 @@ def _with_semantic_ids(
         maps = files.find(root, f'gtFine/{split}/*/*{suffix}')
         if maps:
             label = functools.partial(entries.SemanticIds, numbering=classes, void=void)
-            return annotations.join_maps(found, maps, suffix, label)
+            joined = annotations.join_maps(found, maps, suffix, label)
+            if classes is numbering and joined:
+                label_numbers.check_split([one.label.path for one in joined if one.label])
+            return joined
     wanted = ' or '.join(f'*{suffix}' for suffix in _SEMANTIC_SUFFIXES)
     raise errors.InputError(
         f'{root} has images but no classes of {split}: expected gtFine/{split}/CITY/{wanted}; '

@@ -117,6 +117,29 @@ def read_images(path: str) -> dict[ImageId, Picture]:
     }
 
 
+def refuse_renumbered(document: Document, known: Mapping[int, str], where: str) -> None:
+    """Refuses a file that numbers categories otherwise than something that it is used with.
+
+    Args:
+      document: the file.
+      known: names of categories by their numbers there; a name that is not among them is no matter.
+      where: what these are of.
+
+    Raises:
+      errors.InputError: a category has the name of another one there.
+    """
+    numbers = collections.defaultdict[str, set[int]](set)
+    for number, name in known.items():
+        numbers[name].add(number)
+    for category in document.categories.values():
+        there = numbers.get(category.name or '', {category.id})
+        if category.id not in there:
+            raise errors.InputError(
+                f'{document.path}: category {category.id} is {category.name!r}, which has the number '
+                f'{min(there)} in {where}; both must number categories alike'
+            )
+
+
 def _listed(content: fields.Fields, name: str, noun: str) -> Sequence[fields.Fields]:
     return list(content.objects(name, noun)) if content.told.get(name) is not None else []
 

@@ -29,11 +29,13 @@ class Numbering:
       class_ids: panpipe's class id by the number in the files.
       codec: label numbers.
       treat_crowd_as_ignore: makes crowd void; otherwise it is its class with instance 0.
+      names: of the classes by the number in the files, as far as they are known.
     """
 
     class_ids: Mapping[int, int]
     codec: labels.LabelSpec
     treat_crowd_as_ignore: bool = False
+    names: Mapping[int, str] = dataclasses.field(default_factory=dict)
 
     def panoptic_ids(self, segments: Iterable[labels.Segment], where: str) -> list[int]:
         """Returns the panoptic id of each segment: instances of a class count from 1 in this order.
@@ -249,7 +251,8 @@ class ImageFile:
 def official_numbering(spec: datasets.DatasetSpec, treat_crowd_as_ignore: bool = False) -> Numbering:
     """Returns the numbering of files that use the official class ids."""
     class_ids = {category.official_id: category.id for category in spec.categories}
-    return Numbering(class_ids, spec.labels, treat_crowd_as_ignore)
+    named = {category.official_id: category.name for category in spec.categories}
+    return Numbering(class_ids, spec.labels, treat_crowd_as_ignore, named)
 
 
 def load(entry: ImageFile) -> records.Record:

@@ -5,15 +5,20 @@ Training scripts overwrite `*_labelIds.png` with train ids, and many numbers are
 roads and the train id of traffic signs.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
 
 from panpipe.model import datasets, errors
+from panpipe.model.storage import files
+from panpipe.pipelines.sources import images
 
 LABEL_IDS = frozenset(range(34))
 VOID_TRAIN_ID = 255
 _SPEC = datasets.SPECS['cityscapes_panoptic']
 # Label ids below those of classes. As train ids they are frequent: 0 is the road, 1 the sidewalk.
 _LOW = frozenset(range(7))
+_SHOWN = 20  # maps of a split that are looked at before the work: scripts change all of them
 
 
 def are_train_ids(used: Collection[int]) -> bool:
@@ -44,6 +49,19 @@ def check(by_file: Mapping[str, Collection[int]]) -> None:
                 f'{path} holds the number {strange[0]}, which is no label id of Cityscapes (0 to 33); '
                 'correct the file, or fetch it again'
             )
+
+
+def check_split(paths: Sequence[str]) -> None:
+    """Refuses label-id PNGs of a split that hold train ids, as some of them show.
+
+    Raises:
+      errors.InputError: they do; or one of those is damaged.
+    """
+    shown = paths[:: -(-len(paths) // _SHOWN)]
+    found = [images.pixels(files.read(path), ('L', 'P', 'I;16', 'I'), path) for path in shown]
+    used = set[int]().union(*(np.unique(numbers).tolist() for numbers in found))
+    if are_train_ids(used):
+        raise are_wrong(shown[0], used)
 
 
 def are_wrong(path: str, used: Collection[int]) -> errors.InputError:

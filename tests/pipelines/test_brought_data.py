@@ -294,6 +294,37 @@ def test_label_ids_that_are_train_ids_are_refused(tmp_path, capsys):
     assert 'these look like train ids' in _error(capsys)
 
 
+def test_label_ids_that_are_train_ids_are_no_classes(tmp_path, capsys):
+    root, label_ids, _ = _cityscapes(tmp_path)
+    assert judged.converted(tmp_path, root, CITYSCAPES, 'val', '--semantic_only')
+    shutil.rmtree(tmp_path / 'records')
+    for path in label_ids:
+        shutil.copy(str(path).replace('_labelIds', '_labelTrainIds'), path)
+    assert judged.converted(tmp_path, root, CITYSCAPES, 'val', '--semantic_only') == {}
+    told = _error(capsys)
+    assert f'{label_ids[0]} and the others of its split hold the numbers ' in told
+    assert 'these look like train ids' in told
+
+
+def _swap(content):
+    names = [category['name'] for category in content['categories']]
+    content['categories'][2]['name'], content['categories'][3]['name'] = names[3], names[2]
+
+
+def test_categories_that_are_numbered_otherwise_are_refused(tmp_path, yard, capsys):
+    folder = judged.predicted(tmp_path, judged.converted(tmp_path, yard.root, yard.dataset), yard.dataset)
+    shutil.rmtree(tmp_path / 'records')
+    yard.edit(_swap, folder / 'panoptic.json')
+    assert judged.evaluated(folder, yard.root, yard.dataset) is None
+    told = _error(capsys)
+    assert "category 9 is 'crate', which has the number 12 in the data set" in told
+    assert judged.scored(folder, yard.root, yard.dataset) is None
+    assert f'which has the number 12 in {yard.panoptic}; both must' in _error(capsys)
+    yard.edit(_swap)
+    assert judged.converted(tmp_path, yard.root, yard.dataset) == {}
+    assert 'which has the number 12 in the description of the data set' in _error(capsys)
+
+
 @pytest.mark.parametrize('number', [40, 41003, 13001])
 def test_unknown_numbers_in_instance_ids_are_refused(tmp_path, capsys, number):
     root, _, maps = _cityscapes(tmp_path)

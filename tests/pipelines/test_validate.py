@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import synthetic
-from panpipe.model import datasets
+from panpipe.model import datasets, image_files
 from panpipe.pipelines import validate
 from panpipe.pipelines.faults import fault, pngs
 from panpipe.pipelines.formats import png, segments
@@ -449,3 +449,23 @@ def test_label_id_pngs_alone_are_sound_and_their_faults_told(made, tmp_path, cap
     min((folder / 'semantic').iterdir()).unlink()
     assert _run('cityscapes', folder, '--ground_truth', raw) == 2
     assert 'is missing' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name', SPECS)
+def test_large_pngs_are_read_up_to_a_limit(folders, monkeypatch, capsys, name):
+    _, folder = folders[name]
+    monkeypatch.setenv(image_files.VARIABLE, '500')
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 1000)  # what Pillow takes for a bomb is none here
+    assert _run(name, folder) == 0
+    Image.fromarray(np.zeros((1500, 1000, 3), np.uint8)).save(next((folder / 'panoptic').iterdir()))
+    assert _run(name, folder, '--max_megapixels', '1') == 2
+    told = capsys.readouterr().err
+    assert 'has 1000 x 1500 pixels, more than 1 megapixels; make it smaller, or raise the limit' in told
+
+
+def test_large_masks_are_read_up_to_a_limit(folders, monkeypatch, capsys):
+    _, folder = folders['cityscapes']
+    monkeypatch.setenv(image_files.VARIABLE, '500')
+    Image.fromarray(np.full((1500, 1000), 255, np.uint8)).save(next((folder / 'instance/masks').iterdir()))
+    assert _run('cityscapes', folder, '--max_megapixels', '1') == 2
+    assert 'has 1000 x 1500 pixels, more than 1 megapixels' in capsys.readouterr().err
