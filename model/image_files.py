@@ -70,8 +70,8 @@ class Header(NamedTuple):
 
     Attributes:
       mode: Pillow's, such as 'RGB'.
-      size: (height, width), as stored.
-      is_turned: EXIF says that a side is the top.
+      size: (height, width), as Pillow opens it.
+      is_turned: EXIF says that a side is the top, and the size does not show it.
     """
 
     mode: str
@@ -90,7 +90,9 @@ def header(path: str) -> Header:
         refuse_size(image, path)
         # Pillow would decode the pixels of a PNG to find what may follow them.
         has_exif = image.format != 'PNG' or bool({'exif', 'Raw profile type exif'} & image.info.keys())
-        is_turned = has_exif and image.getexif().get(_ORIENTATION) in _TURNED
+        # Pillow turns a TIFF itself, and tells its size so.
+        is_told = has_exif and image.format != 'TIFF'
+        is_turned = is_told and image.getexif().get(_ORIENTATION) in _TURNED
         return Header(image.mode, (image.height, image.width), is_turned)
 
 

@@ -49,7 +49,7 @@ def compact(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     if ids.size and ids.min() < 0:
         raise ValueError(f'panoptic id {ids.min()} is negative')
-    occurs = np.zeros(ids.max(initial=0) + 1, bool)
+    occurs = np.zeros(int(ids.max(initial=0)) + 1, bool)  # of the type of the ids, the sum might overflow
     occurs[ids] = True
     distinct = np.flatnonzero(occurs)
     index = np.empty(occurs.size, np.int64)

@@ -11,6 +11,7 @@
 
 import collections.abc
 import dataclasses
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -102,6 +103,8 @@ def _tuple(parts: tuple[Any, ...], content: Any, place: str) -> tuple[Any, ...]:
 def _scalar(kind: Any, content: Any, place: str) -> Any:
     is_right = isinstance(content, kind) or (kind is float and isinstance(content, int))
     is_right = is_right and (kind is bool or not isinstance(content, bool))
+    if kind is float and isinstance(content, int):
+        is_right = is_right and abs(content) <= sys.float_info.max
     _require(is_right, place, _NAMES.get(kind, kind.__name__), content)
     return kind(content)
 

@@ -120,7 +120,7 @@ def read(path: str, form: str, needed: tuple[str, ...], replacements: streams.Re
 
 def short(told: Any) -> str:
     """Writes a value for an error message, the beginning of it if it is long."""
-    text = json.dumps(told)
+    text = json.dumps(told, default=str)  # of what has been replaced already
     return text if len(text) <= _MOST_SHOWN else f'{text[:_MOST_SHOWN]}…'
 
 
