@@ -41,18 +41,18 @@ class Postprocessing(numbers.Numbers):
         )
 
     def predict(
-        self, heads: tensors.Heads, spec: labels.LabelSpec, height: int, width: int
+        self, heads: tensors.Heads, codec: labels.LabelSpec, height: int, width: int
     ) -> tensors.Prediction:
         """Turns heads at the decoder's stride into a prediction of [batch, height, width]."""
-        return from_heads.predict(heads, spec, (height, width), self)
+        return from_heads.predict(heads, codec, (height, width), self)
 
     def merge(
-        self, heads: tensors.Heads, probability: tf.Tensor, spec: labels.LabelSpec
+        self, heads: tensors.Heads, probability: tf.Tensor, codec: labels.LabelSpec
     ) -> tensors.Prediction:
         """Turns heads at full resolution into a prediction, by class probabilities in place of logits."""
         # Post-processing takes the largest class of a pixel, so probabilities serve it as well as logits.
         heads = heads._replace(semantic_logits=probability)
-        return upsampled.predict(heads, spec, self)
+        return upsampled.predict(heads, codec, self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,12 +87,12 @@ class MaskPostprocessing:
         return cls(rules, options.merge_semantic_and_instance_with_tf_op)
 
     def predict(
-        self, heads: tensors.MaskHeads, spec: labels.LabelSpec, height: int, width: int
+        self, heads: tensors.MaskHeads, codec: labels.LabelSpec, height: int, width: int
     ) -> masks.Found:
         """Turns heads at any stride into a prediction of [batch, height, width]."""
         if isinstance(self.rules, mask_rules.Maskwise):
-            return masks.find_maskwise(heads, spec, (height, width), self.rules, use_op=self.use_op)
-        return masks.find_pixelwise(heads, spec, (height, width), self.rules, use_op=self.use_op)
+            return masks.find_maskwise(heads, codec, (height, width), self.rules, use_op=self.use_op)
+        return masks.find_pixelwise(heads, codec, (height, width), self.rules, use_op=self.use_op)
 
 
 _MASK_RULES: Mapping[str, Callable[[mask_rules.Options], mask_rules.Pixelwise | mask_rules.Maskwise]] = {
@@ -146,27 +146,27 @@ class Inference(NamedTuple):
     evidence: tf.Tensor | slots.Slots
 
     def instances(
-        self, restored: tensors.Prediction, spec: labels.LabelSpec, *, use_op: bool = True
+        self, restored: tensors.Prediction, codec: labels.LabelSpec, *, use_op: bool = True
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Scores the things of an image, of a batch of 1.
 
         Args:
           restored: the prediction at the image's own size.
-          spec: the classes and the panoptic codec.
+          codec: the classes and the panoptic codec.
           use_op: uses the compiled op if it was built; the result is the same.
 
         Returns:
           Panoptic ids int32 [instances], ascending, and scores float32 [instances], 0 .. 1.
         """
         if isinstance(self.evidence, slots.Slots):
-            return scores.of_slots(restored, self.evidence, spec)
-        return scores.instances(self.prediction, self.evidence, spec, use_op=use_op)
+            return scores.of_slots(restored, self.evidence, codec)
+        return scores.instances(self.prediction, self.evidence, codec, use_op=use_op)
 
 
 def predict(
     network: Network,
     images: tf.Tensor,
-    spec: labels.LabelSpec,
+    codec: labels.LabelSpec,
     views: Views,
     postprocessing: AnyPostprocessing,
 ) -> Inference:
@@ -175,21 +175,21 @@ def predict(
     Args:
       network: from `build.network`.
       images: float32 [batch, height, width, 3], RGB, 0 .. 255.
-      spec: the classes and the panoptic codec.
+      codec: the classes and the panoptic codec.
       views: are averaged; a mask transformer sees the image as it is.
       postprocessing: its numbers.
     """
     height, width = images.shape[1:3]
     if isinstance(postprocessing, MaskPostprocessing):
         mask_heads = tensors.MaskHeads(*map(_cast, network(images, training=False)))
-        found = postprocessing.predict(mask_heads, spec, height, width)
+        found = postprocessing.predict(mask_heads, codec, height, width)
         return Inference(found.prediction, mask_heads, found.slots)
     if not views.is_plain:
         heads, probability = average(network, images, views)
-        return Inference(postprocessing.merge(heads, probability, spec), heads, probability)
+        return Inference(postprocessing.merge(heads, probability, codec), heads, probability)
     heads = _float32(network(images, training=False))
     return Inference(
-        postprocessing.predict(heads, spec, height, width),
+        postprocessing.predict(heads, codec, height, width),
         full_resolution(heads, images),
         tf.nn.softmax(heads.semantic_logits),
     )

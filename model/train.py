@@ -221,7 +221,7 @@ def _predictor(
     if isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy):
         return tpu.Predictor(network, spec, views, postprocessing)
     return functools.partial(
-        inference.predict, network, spec=spec, views=views, postprocessing=postprocessing
+        inference.predict, network, codec=spec, views=views, postprocessing=postprocessing
     )
 
 

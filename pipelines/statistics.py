@@ -112,7 +112,7 @@ def _build(
     graph = addresses.join(staging, _GRAPH)
     schema = schema_utils.schema_from_feature_spec(dict(label_counts.FEATURES))
     form = tfxio.TFExampleBeamRecord('tfrecord', ['panpipe'], schema)
-    analyze = functools.partial(label_counts.analyze, spec=spec.labels)
+    analyze = functools.partial(label_counts.analyze, codec=spec.labels)
     read, letters = root | 'ReadRecords' >> lookup.ReadRecords(paths, policy)
     sound = read | 'CheckRecords' >> failures.Try(policy, _checked, _name).split(bytes)
     batches = sound.results | 'Batch' >> form.BeamSource(batch_size=_BATCH_SIZE)

@@ -11,18 +11,18 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from panpipe.model import datasets, tensors
-from panpipe.model import labels as labels_lib
+from panpipe.model import labels as label_codec
 from panpipe.model.inputs import records
 from panpipe.pipelines import sources
 from panpipe.pipelines.formats import maps, registry
 from panpipe.pipelines.sources import entries
 
-SMALL = labels_lib.LabelSpec(num_classes=6, thing_ids=(2, 3, 5), label_divisor=100, ignore_label=255)
+SMALL = label_codec.LabelSpec(num_classes=6, thing_ids=(2, 3, 5), label_divisor=100, ignore_label=255)
 
 
 def panoptic_map(
     rng: np.random.Generator,
-    labels: labels_lib.LabelSpec = SMALL,
+    labels: label_codec.LabelSpec = SMALL,
     height: int = 17,
     width: int = 23,
     *,
@@ -61,7 +61,7 @@ def _box(rng: np.random.Generator, height: int, width: int) -> tuple[slice, slic
 
 
 def sample(
-    rng: np.random.Generator, labels: labels_lib.LabelSpec = SMALL, height: int = 17, width: int = 23
+    rng: np.random.Generator, labels: label_codec.LabelSpec = SMALL, height: int = 17, width: int = 23
 ) -> tensors.Sample:
     """Draws an image whose colours follow its panoptic map, with some noise."""
     panoptic = panoptic_map(rng, labels, height, width)
@@ -146,7 +146,7 @@ class Noted:
         )
 
 
-def _things(panoptic: np.ndarray, labels: labels_lib.LabelSpec) -> list[int]:
+def _things(panoptic: np.ndarray, labels: label_codec.LabelSpec) -> list[int]:
     """Lists the panoptic ids of things that are no crowd."""
     classes, instances = labels.decode(np.unique(panoptic))
     is_thing = np.isin(classes, labels.thing_ids) & (instances > 0)

@@ -17,9 +17,9 @@ from panpipe.model.layers import activations
 _FEATURE_KEYS: Mapping[str, str] = types.MappingProxyType({'feature_semantic': 'res5'})
 
 
-def num_mask_classes(spec: labels.LabelSpec) -> int:
+def num_mask_classes(codec: labels.LabelSpec) -> int:
     """Returns the number of class logits of a slot: one for each class but the ignore label, and void."""
-    return len(spec.thing_ids) + len(spec.stuff_ids) + 1
+    return len(codec.thing_ids) + len(codec.stuff_ids) + 1
 
 
 def kmax_deeplab(options: config.MaXDeepLabOptions, experiment: config.Experiment) -> keras.Model:

@@ -5,7 +5,7 @@ import enum
 
 import numpy as np
 
-from panpipe.model import labels as label_specs
+from panpipe.model import labels as label_codec
 from panpipe.model.metrics import matching, overlaps
 
 
@@ -33,7 +33,7 @@ NAMES = {
 }
 
 
-def errors(truth: np.ndarray, prediction: np.ndarray, labels: label_specs.LabelSpec) -> np.ndarray:
+def errors(truth: np.ndarray, prediction: np.ndarray, labels: label_codec.LabelSpec) -> np.ndarray:
     """Classifies pixels of two panoptic maps, integer [height, width]: uint8 [height, width] of `Error`.
 
     Segments match as for panoptic quality (`metrics.matching`).
@@ -53,7 +53,7 @@ def errors(truth: np.ndarray, prediction: np.ndarray, labels: label_specs.LabelS
     return table[true, predicted]
 
 
-def class_errors(truth: np.ndarray, prediction: np.ndarray, labels: label_specs.LabelSpec) -> np.ndarray:
+def class_errors(truth: np.ndarray, prediction: np.ndarray, labels: label_codec.LabelSpec) -> np.ndarray:
     """Classifies pixels as `errors` does, but all that is of one class counts as one segment."""
     return errors(_one_of_each(truth, labels), _one_of_each(prediction, labels), labels)
 
@@ -66,6 +66,6 @@ def picture(image: np.ndarray, found: np.ndarray) -> np.ndarray:
     return (grey * (1 - share) + color * share).astype(np.uint8)
 
 
-def _one_of_each(panoptic: np.ndarray, labels: label_specs.LabelSpec) -> np.ndarray:
+def _one_of_each(panoptic: np.ndarray, labels: label_codec.LabelSpec) -> np.ndarray:
     semantic = labels.decode(panoptic)[0]
     return np.where(semantic == labels.ignore_label, labels.void, labels.encode(semantic, 1))

@@ -6,14 +6,14 @@ Source: Wang et al., MaX-DeepLab (CVPR 2021), section 3.1.
 
 import tensorflow as tf
 
-from panpipe.model import labels as labels_lib
+from panpipe.model import labels as label_codec
 from panpipe.model import tensors
 from panpipe.model.inputs import runs as runs_lib
 
 
 def targets(
     panoptic: tf.Tensor,
-    labels: labels_lib.LabelSpec,
+    labels: label_codec.LabelSpec,
     *,
     max_things: int = 128,
     small_instance_threshold: int = 0,
@@ -55,7 +55,7 @@ def targets(
 
 
 def _of_image(
-    panoptic: tf.Tensor, labels: labels_lib.LabelSpec, max_things: int, threshold: int, weight: float
+    panoptic: tf.Tensor, labels: label_codec.LabelSpec, max_things: int, threshold: int, weight: float
 ) -> tensors.MaskTargets:
     semantic, shape = runs_lib.classes(panoptic, labels), tf.shape(panoptic)
     runs, ids = runs_lib.of_instances(panoptic, labels)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from panpipe.model import errors
-from panpipe.model import labels as labels_lib
+from panpipe.model import labels as label_codec
 from panpipe.model.inputs import runs
 
 
@@ -57,13 +57,13 @@ class Choice:
 _OPTIONS: Mapping[str, bool | None] = {'random': None, 'all': True, 'none': False}
 
 
-def padding(labels: labels_lib.LabelSpec) -> int:
+def padding(labels: label_codec.LabelSpec) -> int:
     """Returns the panoptic id of a second image's padding, which is never pasted; void may be."""
     return labels.void + 1
 
 
 def paste(
-    under: Picture, over: Picture, key: tf.Tensor, labels: labels_lib.LabelSpec, choice: Choice
+    under: Picture, over: Picture, key: tf.Tensor, labels: label_codec.LabelSpec, choice: Choice
 ) -> Picture:
     """Pastes segments of one picture on another of the same size.
 
@@ -92,7 +92,7 @@ def paste(
     )
 
 
-def _chosen(ids: tf.Tensor, key: tf.Tensor, labels: labels_lib.LabelSpec, choice: Choice) -> tf.Tensor:
+def _chosen(ids: tf.Tensor, key: tf.Tensor, labels: label_codec.LabelSpec, choice: Choice) -> tf.Tensor:
     """Draws which ids are pasted, bool [n]: any number of them is equally likely, before options apply."""
     size = tf.size(ids)
     number = tf.random.stateless_uniform([], tf.random.experimental.stateless_fold_in(key, 2))

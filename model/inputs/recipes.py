@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 import tensorflow as tf
 
 from panpipe.model import config, datasets, tensors
-from panpipe.model import labels as labels_lib
+from panpipe.model import labels as label_codec
 from panpipe.model.experiment import names
 from panpipe.model.inputs import augment, autoaugment, decode, mask_targets, paste, resize
 from panpipe.model.inputs import targets as targets_lib
@@ -41,7 +41,7 @@ class Recipe:
       padding: panoptic id of what surrounds a training sample's visible part.
     """
 
-    labels: labels_lib.LabelSpec
+    labels: label_codec.LabelSpec
     crop_size: resize.Size
     min_size: resize.Size | None
     max_size: resize.Size | None

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from panpipe.model import labels as labels_lib
+from panpipe.model import labels as label_codec
 
 # Up to here a float32 product with the inverse of the divisor stays clear of the next integer.
 _LARGEST_PRODUCT = 2**21
@@ -30,7 +30,7 @@ class Runs(NamedTuple):
     segment: tf.Tensor
 
 
-def classes(panoptic: tf.Tensor, labels: labels_lib.LabelSpec) -> tf.Tensor:
+def classes(panoptic: tf.Tensor, labels: label_codec.LabelSpec) -> tf.Tensor:
     """Computes `panoptic // label_divisor`, by a multiplication, a third of the time, where that is exact."""
     divisor = labels.label_divisor
     if (max(labels.num_classes - 1, labels.ignore_label) + 2) * divisor > _LARGEST_PRODUCT:
@@ -48,7 +48,7 @@ def is_any(semantic: tf.Tensor, ids: tuple[int, ...]) -> tf.Tensor:
     return result
 
 
-def of_instances(panoptic: tf.Tensor, labels: labels_lib.LabelSpec) -> tuple[Runs, tf.Tensor]:
+def of_instances(panoptic: tf.Tensor, labels: label_codec.LabelSpec) -> tuple[Runs, tf.Tensor]:
     """Finds the runs of a map's instances, and their panoptic ids, int32 [n], in order of appearance."""
     is_first = tf.pad(panoptic[:, 1:] != panoptic[:, :-1], [[0, 0], [1, 0]], constant_values=True)
     first = tf.where(tf.reshape(is_first, [-1]))[:, 0]

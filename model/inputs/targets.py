@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from panpipe.custom_ops import library
-from panpipe.model import labels as labels_lib
+from panpipe.model import labels as label_codec
 from panpipe.model import tensors
 from panpipe.model.inputs import runs as runs_lib
 
@@ -29,7 +29,7 @@ class _Small(NamedTuple):
 
 def targets(
     panoptic: tf.Tensor,
-    labels: labels_lib.LabelSpec,
+    labels: label_codec.LabelSpec,
     *,
     sigma: float = 8.0,
     small_instance_threshold: int = 0,
@@ -75,7 +75,7 @@ def targets(
 def _compute(
     ops: types.ModuleType,
     panoptic: tf.Tensor,
-    labels: labels_lib.LabelSpec,
+    labels: label_codec.LabelSpec,
     sigma: float,
     small: _Small,
 ) -> tensors.Targets:
@@ -95,7 +95,7 @@ def _compute(
 
 
 def _of_image(
-    panoptic: tf.Tensor, labels: labels_lib.LabelSpec, sigma: float, small: _Small
+    panoptic: tf.Tensor, labels: label_codec.LabelSpec, sigma: float, small: _Small
 ) -> tensors.Targets:
     """Computes the targets of one image in TensorFlow's own operations."""
     semantic = runs_lib.classes(panoptic, labels)

@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 import numpy as np
 import tensorflow as tf
 
-from panpipe.model import labels as labels_lib
+from panpipe.model import labels as label_codec
 from panpipe.model import tensors
 
 
@@ -55,7 +55,7 @@ class Truths(NamedTuple):
         )
 
 
-def truths(targets: tensors.MaskTargets, labels: labels_lib.LabelSpec, height: int, width: int) -> Truths:
+def truths(targets: tensors.MaskTargets, labels: label_codec.LabelSpec, height: int, width: int) -> Truths:
     """Arranges the targets of a batch in rows, at the resolution of the mask logits.
 
     Args:

@@ -15,7 +15,7 @@ import numpy as np
 from pycocotools import coco, cocoeval
 from pycocotools import mask as coco_mask
 
-from panpipe.model import labels as label_specs
+from panpipe.model import labels as label_codec
 from panpipe.model.metrics import masks, overlaps
 
 # DeepLab2's names of what COCOeval summarises, in its order.
@@ -57,7 +57,7 @@ class Instance:
 class AveragePrecision:
     """Gathers the things of images, run-length coded: (ground truth, prediction) by image.
 
-    >>> labels = label_specs.LabelSpec(num_classes=2, thing_ids=(1,), label_divisor=10, ignore_label=9)
+    >>> labels = label_codec.LabelSpec(num_classes=2, thing_ids=(1,), label_divisor=10, ignore_label=9)
     >>> truth = np.array([[0, 0, 11, 11], [0, 0, 12, 90]])
     >>> found = AveragePrecision.from_maps(truth, truth, {11: 0.9, 12: 0.8}, labels).result()
     >>> found['AP_Mask'], found['AP_Mask_large']
@@ -72,7 +72,7 @@ class AveragePrecision:
         ground_truth: np.ndarray,
         prediction: np.ndarray,
         scores: Mapping[int, float],
-        labels: label_specs.LabelSpec,
+        labels: label_codec.LabelSpec,
     ) -> Self:
         """Gathers one image.
 

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from panpipe.model import labels as label_specs
+from panpipe.model import labels as label_codec
 from panpipe.model.metrics import overlaps, quality
 
 # How far a boundary reaches, as a part of the image's diagonal.
@@ -21,11 +21,11 @@ _RATIO = 0.02
 
 
 def from_maps(
-    ground_truth: np.ndarray, prediction: np.ndarray, labels: label_specs.LabelSpec
+    ground_truth: np.ndarray, prediction: np.ndarray, labels: label_codec.LabelSpec
 ) -> quality.PanopticQuality:
     """Counts one image, as `PanopticQuality.from_maps` does; the counts add up and give results alike.
 
-    >>> labels = label_specs.LabelSpec(num_classes=2, thing_ids=(1,), label_divisor=10, ignore_label=9)
+    >>> labels = label_codec.LabelSpec(num_classes=2, thing_ids=(1,), label_divisor=10, ignore_label=9)
     >>> truth, prediction = np.zeros((2, 9, 9), int)
     >>> truth[1:8, 1:8] = prediction[1:8, 1:7] = 11
     >>> counted = from_maps(truth, prediction, labels)

@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from panpipe.model import labels as label_specs
+from panpipe.model import labels as label_codec
 from panpipe.model.metrics import overlaps
 
 
@@ -39,7 +39,7 @@ class Matching(NamedTuple):
         truth_ids: np.ndarray,
         predicted_ids: np.ndarray,
         joint: np.ndarray,
-        labels: label_specs.LabelSpec,
+        labels: label_codec.LabelSpec,
         limit: np.ndarray | float = 1.0,
     ) -> Self:
         """Matches the segments of one image.
@@ -67,7 +67,7 @@ class Matching(NamedTuple):
         return cls(truth_class, predicted_class, is_void, is_crowd, is_segment, iou, is_pair & (iou > 0.5))
 
 
-def _check_classes(classes: np.ndarray, labels: label_specs.LabelSpec) -> None:
+def _check_classes(classes: np.ndarray, labels: label_codec.LabelSpec) -> None:
     """Raises a ValueError if a class is neither of the data set nor void."""
     wrong = classes[(classes < 0) | ((classes >= labels.num_classes) & (classes != labels.ignore_label))]
     if wrong.size:

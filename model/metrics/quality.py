@@ -20,7 +20,7 @@ from typing import Self
 
 import numpy as np
 
-from panpipe.model import labels as label_specs
+from panpipe.model import labels as label_codec
 from panpipe.model.metrics import matching, overlaps
 
 # A match's IoU is a float64 in (1/2, 1], and so a multiple of 2^-53: as Python integers they add up exactly.
@@ -92,7 +92,7 @@ class SemanticResult:
 class PanopticQuality:
     """Counts matched, missed and wrong segments by class.
 
-    >>> labels = label_specs.LabelSpec(num_classes=2, thing_ids=(1,), label_divisor=10, ignore_label=9)
+    >>> labels = label_codec.LabelSpec(num_classes=2, thing_ids=(1,), label_divisor=10, ignore_label=9)
     >>> truth = np.array([[0, 0, 11, 11], [0, 0, 12, 90]])
     >>> result = PanopticQuality.from_maps(truth, np.array([[0, 0, 15, 15], [0, 0, 0, 0]]), labels).result()
     >>> round(result.pq, 3), result.stuff.pq, round(result.things.pq, 3)
@@ -109,14 +109,14 @@ class PanopticQuality:
     counts: np.ndarray
 
     @classmethod
-    def zero(cls, labels: label_specs.LabelSpec) -> Self:
+    def zero(cls, labels: label_codec.LabelSpec) -> Self:
         """Makes the neutral element of `+`."""
         is_thing = labels.thing_table()[: labels.num_classes]
         size = labels.num_classes
         return cls(is_thing, np.full(size, 0, object), np.zeros((3, size), np.int64))
 
     @classmethod
-    def missed(cls, classes: Sequence[int], labels: label_specs.LabelSpec) -> Self:
+    def missed(cls, classes: Sequence[int], labels: label_codec.LabelSpec) -> Self:
         """Counts segments of the ground truth that no prediction can match, such as those without pixels."""
         nothing = cls.zero(labels)
         found = np.bincount(np.array(classes, np.int64), minlength=labels.num_classes)
@@ -124,7 +124,7 @@ class PanopticQuality:
 
     @classmethod
     def from_maps(
-        cls, ground_truth: np.ndarray, prediction: np.ndarray, labels: label_specs.LabelSpec
+        cls, ground_truth: np.ndarray, prediction: np.ndarray, labels: label_codec.LabelSpec
     ) -> Self:
         """Counts one image.
 
@@ -144,7 +144,7 @@ class PanopticQuality:
         truth_ids: np.ndarray,
         predicted_ids: np.ndarray,
         joint: np.ndarray,
-        labels: label_specs.LabelSpec,
+        labels: label_codec.LabelSpec,
         limit: np.ndarray | float = 1.0,
     ) -> Self:
         """Counts one image by what its segments share.
@@ -222,13 +222,13 @@ class ConfusionMatrix:
     counts: np.ndarray
 
     @classmethod
-    def zero(cls, labels: label_specs.LabelSpec) -> Self:
+    def zero(cls, labels: label_codec.LabelSpec) -> Self:
         """Makes the neutral element of `+`."""
         return cls(np.zeros((labels.num_classes, labels.num_classes + 1), np.int64))
 
     @classmethod
     def from_maps(
-        cls, ground_truth: np.ndarray, prediction: np.ndarray, labels: label_specs.LabelSpec
+        cls, ground_truth: np.ndarray, prediction: np.ndarray, labels: label_codec.LabelSpec
     ) -> Self:
         """Counts one image; both maps hold class ids, integer [height, width].
 

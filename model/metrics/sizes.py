@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from panpipe.model import labels as label_specs
+from panpipe.model import labels as label_codec
 from panpipe.model.metrics import quality
 
 _SMALL, _MEDIUM = 32**2, 96**2
@@ -24,7 +24,7 @@ RANGES: Mapping[str, tuple[int, int]] = types.MappingProxyType(
 
 
 def from_maps(
-    ground_truth: np.ndarray, prediction: np.ndarray, labels: label_specs.LabelSpec
+    ground_truth: np.ndarray, prediction: np.ndarray, labels: label_codec.LabelSpec
 ) -> tuple[quality.PanopticQuality, ...]:
     """Counts one image, as `PanopticQuality.from_maps` does, once for each of RANGES.
 
@@ -46,7 +46,7 @@ def from_maps(
 
 
 def _others_apart(
-    areas: np.ndarray, bounds: tuple[int, int], labels: label_specs.LabelSpec, *, keep_crowd: bool
+    areas: np.ndarray, bounds: tuple[int, int], labels: label_codec.LabelSpec, *, keep_crowd: bool
 ) -> np.ndarray:
     """Maps panoptic ids to themselves, or to the last class if the segment is of another size: int32 [ids].
 

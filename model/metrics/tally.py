@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from panpipe.model import labels as label_specs
+from panpipe.model import labels as label_codec
 from panpipe.model.metrics import boundary, quality, resampling, sizes
 
 
@@ -45,7 +45,7 @@ class Tally:
     images: tuple[Image, ...]
 
     @classmethod
-    def zero(cls, labels: label_specs.LabelSpec) -> Self:
+    def zero(cls, labels: label_codec.LabelSpec) -> Self:
         """Makes the neutral element of `+`."""
         panoptic = quality.PanopticQuality.zero(labels)
         semantic = quality.ConfusionMatrix.zero(labels)
@@ -58,7 +58,7 @@ class Tally:
         ground_truth: np.ndarray,
         prediction: np.ndarray | None,
         classes: np.ndarray,
-        labels: label_specs.LabelSpec,
+        labels: label_codec.LabelSpec,
     ) -> Self:
         """Counts one image.
 
@@ -84,7 +84,7 @@ class Tally:
             (Image(name, panoptic, pixels),),
         )
 
-    def missed(self, classes: Sequence[int], labels: label_specs.LabelSpec) -> Self:
+    def missed(self, classes: Sequence[int], labels: label_codec.LabelSpec) -> Self:
         """Adds to the counts of one image segments without pixels, by their classes: none can be matched."""
         more = quality.PanopticQuality.missed(classes, labels)
         small, *larger = self.by_size

@@ -120,7 +120,7 @@ def _panoptic(result: quality.PanopticResult) -> dict[str, float]:
 
 def evaluate(
     samples: Iterable[pipeline.EvaluationSample],
-    spec: labels.LabelSpec,
+    codec: labels.LabelSpec,
     predict: Predict,
     loss: Callable[[tensors.AnyHeads, tensors.AnyTargets], Losses],
     *,
@@ -131,18 +131,18 @@ def evaluate(
 
     Args:
       samples: with annotations.
-      spec: the classes and the panoptic codec.
+      codec: the classes and the panoptic codec.
       predict: the network and its post-processing, such as `inference.predict` with all but images given.
       loss: (heads at full resolution, targets) → losses [batch] by name.
       has_instances: whether the network is instance-aware, so that panoptic quality has a meaning.
       watch: is called with each sample, to look at it.
     """
     traced = tf.function(
-        functools.partial(_predict, predict, loss, spec), reduce_retracing=True, autograph=False
+        functools.partial(_predict, predict, loss, codec), reduce_retracing=True, autograph=False
     )
     losses: list[dict[str, float]] = []
-    panoptic = quality.PanopticQuality.zero(spec)
-    semantic = quality.ConfusionMatrix.zero(spec)
+    panoptic = quality.PanopticQuality.zero(codec)
+    semantic = quality.ConfusionMatrix.zero(codec)
     things = average_precision.AveragePrecision()
     for number, sample in enumerate(samples):
         seen, ids, sure, sample_losses = traced(sample)
@@ -150,11 +150,11 @@ def evaluate(
         prediction = seen.prediction
         truth, found = np.asarray(sample.raw.panoptic), prediction.panoptic[0].numpy()
         if has_instances:
-            panoptic += quality.PanopticQuality.from_maps(truth, found, spec)
+            panoptic += quality.PanopticQuality.from_maps(truth, found, codec)
             sureness = dict(zip(ids.numpy().tolist(), sure.numpy().tolist(), strict=True))
-            things += average_precision.AveragePrecision.from_maps(truth, found, sureness, spec)
+            things += average_precision.AveragePrecision.from_maps(truth, found, sureness, codec)
         semantic += quality.ConfusionMatrix.from_maps(
-            spec.decode(truth)[0], prediction.semantic[0].numpy(), spec
+            codec.decode(truth)[0], prediction.semantic[0].numpy(), codec
         )
         losses.append({name: float(value) for name, value in sample_losses.items()})
     means = {name: float(np.mean([one[name] for one in losses])) for name in (losses[0] if losses else {})}
@@ -166,7 +166,7 @@ def evaluate(
 def _predict(
     predict: Predict,
     loss: Callable[[tensors.AnyHeads, tensors.AnyTargets], Losses],
-    spec: labels.LabelSpec,
+    codec: labels.LabelSpec,
     sample: pipeline.EvaluationSample,
 ) -> tuple[Found, tf.Tensor, tf.Tensor, Losses]:
     """Returns what was found, the things' ids and scores, and the losses."""
@@ -176,6 +176,6 @@ def _predict(
     raw_height, raw_width = tf.unstack(tf.shape(sample.raw.image)[:2])
     losses = {name: value[0] for name, value in loss(found.heads, sample.targets).items()}
     restored = restore.original_size(found.prediction, sample.resized, raw_height, raw_width)
-    ids, sure = found.instances(restored, spec)
+    ids, sure = found.instances(restored, codec)
     heads = found.heads if isinstance(found.heads, tensors.Heads) else tensors.Heads(None, None, None)
     return Found(restored, heads.center_heatmap, heads.offset), ids, sure, losses

@@ -60,13 +60,13 @@ class Predictor:
 
     Attributes:
       network: from `build.network`.
-      spec: the classes and the panoptic codec.
+      codec: the classes and the panoptic codec.
       views: are averaged.
       postprocessing: its numbers; at most `keep_k_centers` centers of an image are looked at.
     """
 
     network: inference.Network
-    spec: labels.LabelSpec
+    codec: labels.LabelSpec
     views: inference.Views
     postprocessing: inference.AnyPostprocessing
 
@@ -74,14 +74,14 @@ class Predictor:
         """Returns the network's outputs for images of a known shape; probabilities at their size."""
         if isinstance(self.postprocessing, inference.MaskPostprocessing):
             in_tensorflow = dataclasses.replace(self.postprocessing, use_op=False)
-            return inference.predict(self.network, images, self.spec, self.views, in_tensorflow)
+            return inference.predict(self.network, images, self.codec, self.views, in_tensorflow)
         if self.views.is_plain:
             evidence = heads = inference.full_resolution(self.network(images, training=False), images)
             probability = tf.nn.softmax(heads.semantic_logits)
         else:
             heads, probability = inference.average(self.network, images, self.views)
             evidence = heads._replace(semantic_logits=probability)
-        prediction = static.predict(evidence, self.spec, self.postprocessing)
+        prediction = static.predict(evidence, self.codec, self.postprocessing)
         return inference.Inference(prediction, heads, probability)
 
     def __call__(self, images: tf.Tensor) -> inference.Inference:

@@ -26,8 +26,8 @@ FEATURES: Mapping[str, tf.io.FixedLenFeature | tf.io.VarLenFeature] = {
 NUM_AREA_BUCKETS = 20
 
 
-def analyze(features: Mapping[str, tf.Tensor], spec: labels.LabelSpec) -> dict[str, tf.Tensor]:
-    """Computes the statistics of all records; n is `spec.num_classes`, and all counts are int64.
+def analyze(features: Mapping[str, tf.Tensor], codec: labels.LabelSpec) -> dict[str, tf.Tensor]:
+    """Computes the statistics of all records; n is `codec.num_classes`, and all counts are int64.
 
     Returns:
       By name, each value repeated for every row of the batch:
@@ -44,7 +44,7 @@ def analyze(features: Mapping[str, tf.Tensor], spec: labels.LabelSpec) -> dict[s
     encoded = _column(features[records.LABEL_ENCODED], height)
     formats = _column(features[records.LABEL_FORMAT], height)
     maps = decode(encoded, formats, height, width)
-    pixels, instances, crowds, areas = count(maps, spec)
+    pixels, instances, crowds, areas = count(maps, codec)
     is_labelled = tf.strings.length(encoded) > 0
     is_unreadable = is_labelled & (maps.row_lengths() == 0)
     facts = {
@@ -119,21 +119,21 @@ def decode(encoded: tf.Tensor, formats: tf.Tensor, height: tf.Tensor, width: tf.
     return tf.map_fn(one, (encoded, formats, height * width), fn_output_signature=signature)
 
 
-def count(maps: tf.RaggedTensor, spec: labels.LabelSpec) -> tuple[tf.Tensor, ...]:
+def count(maps: tf.RaggedTensor, codec: labels.LabelSpec) -> tuple[tf.Tensor, ...]:
     """Counts what each row of panoptic ids shows.
 
     Returns:
-      int64 each, with n = `spec.num_classes`: pixels [batch, n + 2], instances [batch, n], crowds [batch, n],
+      int64 each, with n = `codec.num_classes`: pixels [batch, n + 2], instances and crowds [batch, n],
       and the areas of the instances [batch, (instances)].
     """
-    num_classes = spec.num_classes
-    is_thing = tf.constant(spec.thing_table()[:num_classes])
+    num_classes = codec.num_classes
+    is_thing = tf.constant(codec.thing_table()[:num_classes])
 
     def one(ids: tf.Tensor) -> tuple[tf.Tensor, ...]:
         segments, _, areas = tf.unique_with_counts(ids, out_idx=tf.int64)
-        semantic, instance = spec.decode(segments)
+        semantic, instance = codec.decode(segments)
         bucket = tf.where((semantic >= 0) & (semantic < num_classes), semantic, num_classes + 1)
-        bucket = tf.where(semantic == spec.ignore_label, num_classes, bucket)
+        bucket = tf.where(semantic == codec.ignore_label, num_classes, bucket)
         things = (bucket < num_classes) & tf.gather(is_thing, tf.minimum(bucket, num_classes - 1))
         pixels = tf.math.unsorted_segment_sum(areas, bucket, num_classes + 2)
         kinds = [

@@ -67,7 +67,7 @@ def _broken(folder, change):
 def test_the_baseline_is_the_evaluation(tmp_path, views):
     samples = _samples(tmp_path, crowd=True)
     predict = functools.partial(
-        inference.predict, _linear, spec=SPEC, views=views, postprocessing=POSTPROCESSING
+        inference.predict, _linear, codec=SPEC, views=views, postprocessing=POSTPROCESSING
     )
     expected = evaluator.evaluate(samples, SPEC, predict, lambda heads, targets: {})
     found = _judge(samples, _linear, views)

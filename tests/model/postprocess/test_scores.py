@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import shared
 import synthetic
 from panpipe.custom_ops import kernels
-from panpipe.model import labels as labels_lib
+from panpipe.model import labels as label_codec
 from panpipe.model import tensors
 from panpipe.model.postprocess import scores
 
@@ -66,7 +66,7 @@ def test_scores_follow_their_definition(instances, seed):
 
 
 def test_probabilities_are_interpolated_between_aligned_corners(instances):
-    labels = labels_lib.LabelSpec(2, (1,), 10, 255)
+    labels = label_codec.LabelSpec(2, (1,), 10, 255)
     panoptic = np.full((5, 9), 11, np.int32)
     corners = np.array([[0.0, 1.0], [0.5, 0.25]], np.float32)
     probability = np.stack([1 - corners, corners], -1)
@@ -80,7 +80,7 @@ def test_probabilities_are_interpolated_between_aligned_corners(instances):
 
 
 def test_without_centers_things_have_no_score(instances):
-    labels = labels_lib.LabelSpec(2, (1,), 10, 255)
+    labels = label_codec.LabelSpec(2, (1,), 10, 255)
     panoptic = np.array([[0, 11], [0, 11]], np.int32)
     prediction = _prediction(panoptic, np.zeros((2, 2), np.float32), labels)
     prediction = prediction._replace(instance=tf.zeros_like(prediction.panoptic))
@@ -114,7 +114,7 @@ def test_the_op_equals_its_twin_bit_for_bit(seed):
 
 
 def test_a_group_that_became_void_is_left_out(instances):
-    labels = labels_lib.LabelSpec(2, (1,), 10, 255)
+    labels = label_codec.LabelSpec(2, (1,), 10, 255)
     maps = [[[11, labels.void]], [[1, 1]], [[1, 2]], [[1.0, 1.0]]]
     prediction = tensors.Prediction(*(tf.constant([part]) for part in maps))
     ids, sure = instances(prediction, tf.ones((1, 1, 2, 2)), labels)
@@ -137,7 +137,7 @@ def test_scores_are_those_of_the_reference(instances):
     for path in cases:
         content = np.load(path)
         facts = json.loads(str(content['args_json']))
-        labels = labels_lib.LabelSpec(
+        labels = label_codec.LabelSpec(
             facts['num_classes'], tuple(facts['things_list']), facts['label_divisor'], facts['ignored_label']
         )
         probability = content['semantic_probability'].astype(np.float32)
