@@ -8,6 +8,7 @@ import types
 from collections.abc import Mapping, Sequence
 
 from panpipe.model import config, datasets, errors
+from panpipe.model.metrics import slot_use
 from panpipe.model.storage import addresses, files
 
 _RUN = 'run'
@@ -29,6 +30,12 @@ def source(name: str) -> str:
     if not file.is_file():
         raise errors.InputError(f'no configuration {name}: it is neither a file nor shipped in model/configs')
     return file.read_text()
+
+
+def slots(evaluation: str) -> list[str]:
+    """Returns the report's option for what an evaluation found of slots, where the network has any."""
+    folder = os.path.join(run_dir(evaluation), slot_use.FOLDER)
+    return ['--slots', folder] if os.path.isdir(folder) else []
 
 
 def toy(dataset: str) -> str:

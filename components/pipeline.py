@@ -67,6 +67,7 @@ class _Trained(NamedTuple):
 
     tasks: tuple[Any, ...]
     model: Any
+    evaluation: Any
     exported: Any
 
 
@@ -95,7 +96,8 @@ def _trained(
     model = train.outputs['model']
     evaluate = steps.evaluate(dataset=dataset, work=work, model=model, records=data.records)
     export = steps.export(work=work, model=model)
-    return _Trained((train, evaluate, export), model, export.outputs['exported'])
+    made = model, evaluate.outputs['evaluation'], export.outputs['exported']
+    return _Trained((train, evaluate, export), *made)
 
 
 def _judged(scene: Mapping[str, Any], data: _Data, trained: _Trained, min_pq: Any) -> tuple[Any, ...]:
@@ -107,8 +109,8 @@ def _judged(scene: Mapping[str, Any], data: _Data, trained: _Trained, min_pq: An
     found = {'score': score.outputs['score']}
     accept = steps.accept(min_pq=min_pq, work=work, exported=exported, **found)
     made = {'model': trained.model, 'statistics': data.statistics, 'records': data.records}
-    report = steps.report(**found, **made, **scene, **results)
-    return predict, score, accept, report.after(accept, trained.tasks[1])
+    report = steps.report(evaluation=trained.evaluation, **found, **made, **scene, **results)
+    return predict, score, accept, report.after(accept)
 
 
 def _summarized(work: Any, place: Callable[[Any], None]) -> Any:

@@ -238,6 +238,7 @@ def report(  # type: ignore[no-untyped-def]
     model: Input[Model],
     statistics: Input[Artifact],
     records: Input[Dataset],
+    evaluation: Input[Artifact],
     page: Output[HTML],
 ):
     """Makes one page of numbers, curves and pictures."""
@@ -249,8 +250,9 @@ def report(  # type: ignore[no-untyped-def]
     results = ['--predictions', places.follow(predictions), '--score', score.path]
     origin = ['--run_dir', experiment.run_dir(trained), '--config', experiment.path(trained)]
     data_facts = ['--statistics', f'{statistics.path}/statistics.json', '--records', places.follow(records)]
+    slots = experiment.slots(evaluation.path)
     with Attempt('report', work) as step:
-        step.call('report', *truth, *results, *origin, *data_facts, '--output', page.path)
+        step.call('report', *truth, *results, *origin, *data_facts, *slots, '--output', page.path)
 
 
 @_step

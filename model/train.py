@@ -14,7 +14,7 @@ from panpipe.model.inputs import pipeline
 from panpipe.model.jobs import command_line, outputs
 from panpipe.model.metrics import results
 from panpipe.model.storage import mirror
-from panpipe.model.training import averages, evaluator, loop, run_folder, snapshots, solver, tpu
+from panpipe.model.training import averages, evaluator, loop, run_folder, slot_watch, snapshots, solver, tpu
 
 _EXAMPLES = (
     'panpipe train --config resnet50_os32.textproto --model_dir runs',
@@ -189,14 +189,16 @@ def _evaluate(
         )
     options = experiment.evaluator_options
     dataset = datasets.find(experiment.eval_dataset_options.dataset)
+    slots = slot_watch.SlotWatch(directory, dataset, options.num_vis_samples, step)
     evaluation = evaluator.evaluate(
         pipeline.evaluation_samples(experiment).take(options.eval_steps),
         dataset.labels,
         _predictor(network, dataset.labels, experiment),
         loop.loss_function(experiment, experiment.eval_dataset_options),
         has_instances=experiment.model_options.has_instances,
-        watch=snapshots.Snapshots(directory, dataset, options, step),
+        watches=(snapshots.Snapshots(directory, dataset, options, step), slots),
     )
+    slots.write()
     scalars = evaluation.scalars(all_precisions=options.detailed_ap_metrics)
     directory.scalars('eval', scalars, step)
     found = evaluation.result({category.name: category.id for category in dataset.categories}, step)

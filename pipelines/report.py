@@ -23,7 +23,7 @@ from panpipe.model.drawing import error_maps
 from panpipe.model.jobs import command_line, outputs, progress
 from panpipe.model.metrics import results, tally
 from panpipe.model.storage import copies, files
-from panpipe.pipelines.reporting import charts, curves, gallery, inputs
+from panpipe.pipelines.reporting import charts, curves, gallery, inputs, slots
 from panpipe.pipelines.scoring import evaluation
 
 _EXAMPLES = (
@@ -41,6 +41,7 @@ _INPUTS = (
     'oracles',
     'records',
     'run_dir',
+    'slots',
     'statistics',
     'config',
 )
@@ -62,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--oracles', help='file that oracles wrote')
     parser.add_argument('--records', help='folder that convert wrote, to name the data')
     parser.add_argument('--run_dir', help='folder of the training run, for its curves')
+    parser.add_argument('--slots', help="folder `slots` of a mask transformer's run: what its slots hold")
     parser.add_argument('--statistics', help='statistics.json of the training records')
     parser.add_argument('--config', help='experiment to show, a .textproto file')
     parser.add_argument('--pictures', type=int, default=12, help='images of the gallery (%(default)s)')
@@ -176,6 +178,7 @@ def _facts(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> dict[st
             for category in spec.categories
         },
         'confusion': _confusion(evaluated.confusion),
+        'slots': slots.read(arguments.slots, spec),
         'plots': curves.plots(scalars),
         'training': f'{seconds:.0f} s between first and last summary, {speed:.2f} steps a second',
         'statistics': given.statistics,

@@ -17,6 +17,7 @@ from panpipe.components import workflow
 from panpipe.model import datasets
 
 CONFIGS = pathlib.Path(__file__).parents[1] / 'model/configs/sample'
+KMAX = 'toy/cityscapes_kmax_convnext_atto'
 
 
 def _run(tmp_path, *arguments):
@@ -25,27 +26,48 @@ def _run(tmp_path, *arguments):
     return output, json.loads((output / 'score.json').read_text())
 
 
-@pytest.mark.parametrize(
-    'dataset', ['cityscapes_panoptic', pytest.param('coco_panoptic', marks=pytest.mark.slow)]
-)
-def test_the_parts_fit(tmp_path, dataset, capfd):
-    """A pipeline run on a few tiny scenes: 2 steps learn nothing, but everything is made and scored."""
+def _tiny(*more):
+    """Returns options of a run on tiny scenes: 2 steps learn nothing, but everything is made and scored."""
     names = ('crop_size', 'min_resize_value', 'max_resize_value')
     fields = [f'{part}_dataset_options.{name}=33,65' for part in ('train', 'eval') for name in names]
     fields += [
         'trainer_options.solver_options.training_number_of_steps=2',
         'train_dataset_options.batch_size=2',
     ]
-    fields += ['trainer_options.steps_per_loop=1', 'trainer_options.save_summaries_steps=1']
+    fields += ['trainer_options.steps_per_loop=1', 'trainer_options.save_summaries_steps=1', *more]
     toy = ['--toy_images=2', '--toy_height=64', '--toy_width=128']
-    output, score = _run(tmp_path, '--dataset', dataset, *toy, *(f'--set={field}' for field in fields))
+    return [*toy, *(f'--set={field}' for field in fields)]
+
+
+def _is_whole(output, score):
     made = {path.name for path in output.iterdir()}
     assert {'records', 'model', 'evaluation', 'export', 'predictions', 'score.json', 'report.html'} <= made
     assert {'samples.html', 'evaluation.html'} <= made
     assert set(score['pq']) == {'all', 'things', 'stuff'}
     evaluation = json.loads((output / 'evaluation' / 'run' / 'evaluation.json').read_text())
     assert evaluation['pq']['all'] == pytest.approx(score['pq']['all'], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    'dataset', ['cityscapes_panoptic', pytest.param('coco_panoptic', marks=pytest.mark.slow)]
+)
+def test_the_parts_fit(tmp_path, dataset, capfd):
+    output, score = _run(tmp_path, '--dataset', dataset, *_tiny())
+    _is_whole(output, score)
+    assert 'id="slots"' not in (output / 'report.html').read_text()
     assert 'report:' in capfd.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_parts_of_a_mask_transformer_fit(tmp_path):
+    sample = 'model_options.max_deeplab.instance_discrimination_sample_k=64'
+    output, score = _run(tmp_path, '--config', KMAX, *_tiny(sample))
+    _is_whole(output, score)
+    told = json.loads((output / 'evaluation/run/slots/slots.json').read_text())
+    assert told['num_slots'] == 32
+    page = (output / 'report.html').read_text()
+    assert f'{len(told["slots"])} of 32 slots hold a segment' in page
+    assert page.count('class="sheet"') == len(told['pictures']) == 1
 
 
 @pytest.mark.slow

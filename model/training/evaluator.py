@@ -7,7 +7,7 @@ A network without an instance branch is judged by intersection over union alone.
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,14 +17,23 @@ from panpipe.model import inference, labels, tensors
 from panpipe.model.inputs import pipeline
 from panpipe.model.losses import total
 from panpipe.model.metrics import average_precision, quality, results
-from panpipe.model.postprocess import restore
+from panpipe.model.postprocess import restore, surest_slots
+from panpipe.model.postprocess import slots as slots_lib
 
 Losses = dict[str, tf.Tensor]
 # Of images [1, height, width, 3].
 Predict = Callable[[tf.Tensor], inference.Inference]
 
 _MEASURES = ('pq', 'sq', 'rq')
+_SUREST = 10  # slots that are looked at
 _PRECISIONS = ('AP_Mask', 'AP_Mask_@IoU=0.5', 'AP_Mask_@IoU=0.75')
+
+
+class Masks(NamedTuple):
+    """Holds the slots of a mask transformer, and the surest of them with their masks."""
+
+    slots: slots_lib.Slots
+    surest: surest_slots.Surest
 
 
 class Found(NamedTuple):
@@ -34,11 +43,13 @@ class Found(NamedTuple):
       prediction: maps of the image's own size.
       center: heat-map of the network's input, float32 [1, rows, columns, 1]; None without an instance branch.
       offset: float32 [1, rows, columns, 2], (y, x) pixels, or None.
+      masks: of a mask transformer, else None.
     """
 
     prediction: tensors.Prediction
     center: tf.Tensor | None
     offset: tf.Tensor | None
+    masks: Masks | None = None
 
 
 # Is called with the number of a sample, counted from 0, the sample, and what was found of it.
@@ -125,7 +136,7 @@ def evaluate(
     loss: Callable[[tensors.AnyHeads, tensors.AnyTargets], Losses],
     *,
     has_instances: bool = True,
-    watch: Watch = lambda number, sample, found: None,
+    watches: Sequence[Watch] = (),
 ) -> Evaluation:
     """Evaluates a network on annotated samples, at their original resolution.
 
@@ -135,7 +146,7 @@ def evaluate(
       predict: the network and its post-processing, such as `inference.predict` with all but images given.
       loss: (heads at full resolution, targets) → losses [batch] by name.
       has_instances: whether the network is instance-aware, so that panoptic quality has a meaning.
-      watch: is called with each sample, to look at it.
+      watches: are called with each sample, to look at it.
     """
     traced = tf.function(
         functools.partial(_predict, predict, loss, codec), reduce_retracing=True, autograph=False
@@ -146,7 +157,8 @@ def evaluate(
     things = average_precision.AveragePrecision()
     for number, sample in enumerate(samples):
         seen, ids, sure, sample_losses = traced(sample)
-        watch(number, sample, seen)
+        for watch in watches:
+            watch(number, sample, seen)
         prediction = seen.prediction
         truth, found = np.asarray(sample.raw.panoptic), prediction.panoptic[0].numpy()
         if has_instances:
@@ -178,4 +190,10 @@ def _predict(
     restored = restore.original_size(found.prediction, sample.resized, raw_height, raw_width)
     ids, sure = found.instances(restored, codec)
     heads = found.heads if isinstance(found.heads, tensors.Heads) else tensors.Heads(None, None, None)
-    return Found(restored, heads.center_heatmap, heads.offset), ids, sure, losses
+    return Found(restored, heads.center_heatmap, heads.offset, _masks(found)), ids, sure, losses
+
+
+def _masks(found: inference.Inference) -> Masks | None:
+    if not (isinstance(found.heads, tensors.MaskHeads) and isinstance(found.evidence, slots_lib.Slots)):
+        return None
+    return Masks(found.evidence, surest_slots.find(found.evidence, found.heads.mask_logits, _SUREST))

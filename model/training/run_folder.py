@@ -3,6 +3,7 @@
 
 <model_dir>/<experiment_name>/   checkpoint, ckpt-<step>.*, evaluation.json, train/ and eval/ (event files)
                      …/vis/      000000_image.png, … where evaluator_options.save_predictions is set
+                     …/slots/    slots.json, 000000.png, … of a mask transformer: what its slots hold
                      …/best/     checkpoint, ckpt-<step>.*, best.json
 """
 

@@ -2,6 +2,7 @@
 """A mask transformer all the way: from images to maps with scores, in evaluation and in a SavedModel."""
 
 import dataclasses
+import functools
 
 import keras
 import numpy as np
@@ -11,6 +12,9 @@ import tensorflow as tf
 import experiments
 from panpipe.model import config, datasets, errors, export, inference, oracles, tensors
 from panpipe.model.experiment import schema
+from panpipe.model.inputs import pipeline
+from panpipe.model.metrics import result_files, slot_use
+from panpipe.model.training import evaluator, run_folder, slot_watch
 
 SPEC = datasets.SPECS['cityscapes_panoptic'].labels
 SLOTS = 6
@@ -89,3 +93,35 @@ def test_post_processing_that_there_is_not_is_refused():
 def test_oracles_refuse_a_mask_transformer():
     with pytest.raises(errors.InputError, match='mask transformer'):
         oracles._check(experiment())
+
+
+def test_evaluation_tells_what_the_slots_hold(network, tmp_path):
+    """The slots of the network are sure of one class each; those that hold pixels are counted under it."""
+    image = np.random.default_rng(0).integers(0, 256, (5, 9, 3)).repeat(8, 0).repeat(8, 1)[:33, :65]
+    targets = tensors.MaskTargets(*(tf.zeros((1, 1, 1), tf.int32) for _ in range(4)))
+    raw = tensors.Sample(tf.constant(b'street'), tf.constant(image, tf.uint8), np.zeros((33, 65), np.int32))
+    sample = pipeline.EvaluationSample(
+        tf.constant(image[None], tf.float32), targets, tf.constant([33, 65]), raw
+    )
+    predict = functools.partial(
+        inference.predict,
+        network,
+        spec=SPEC,
+        views=inference.Views(),
+        postprocessing=inference.postprocessing(experiment(transformer_post_processing='maskwise')),
+    )
+    watch = slot_watch.SlotWatch(
+        run_folder.RunDirectory(str(tmp_path), 'run'), datasets.SPECS['cityscapes_panoptic'], 1, 0
+    )
+    evaluator.evaluate([sample], SPEC, predict, lambda heads, targets: {}, watches=[watch])
+    watch.write()
+    told = result_files.read_typed(slot_use.SlotResult, tmp_path / 'run/slots/slots.json', 'train')
+    assert told.num_slots == SLOTS
+    found = {one.slot: dict(one.images) for one in told.slots}
+    panoptic = predict(sample.image).prediction.panoptic[0].numpy()
+    classes = {SPEC.decode(int(i))[0] for i in np.unique(panoptic)} - {SPEC.ignore_label}
+    by_id = datasets.SPECS['cityscapes_panoptic'].by_id
+    assert classes
+    assert {name for images in found.values() for name in images} == {by_id[i].name for i in classes}
+    assert all(len(images) == 1 for images in found.values())
+    assert told.pictures == (slot_use.Shown('street', '000000.png'),)
