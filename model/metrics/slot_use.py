@@ -37,20 +37,20 @@ class SlotUse:
         instance: np.ndarray,
         label: np.ndarray,
         number: np.ndarray,
-        spec: label_codec.LabelSpec,
+        codec: label_codec.LabelSpec,
     ) -> Self:
         """Counts the slots that hold pixels of one image, void aside.
 
         Args:
-          panoptic: int32 [height, width], ids of `spec`.
+          panoptic: int32 [height, width], ids of `codec`.
           instance: int32 [height, width], the number of the slot that holds a pixel.
           label: int32 [slots], the class that a slot prefers.
           number: int32 [slots], of each slot.
-          spec: the classes and the panoptic codec.
+          codec: the classes and the panoptic codec.
         """
-        is_segment = spec.decode(panoptic)[0] != spec.ignore_label
+        is_segment = codec.decode(panoptic)[0] != codec.ignore_label
         holds = np.isin(number, np.unique(instance[is_segment]))
-        images = cls.zero(len(number), spec.num_classes).images
+        images = cls.zero(len(number), codec.num_classes).images
         images[np.flatnonzero(holds), label[holds]] = 1
         return cls(images, 1)
 

@@ -106,7 +106,7 @@ def test_evaluation_tells_what_the_slots_hold(network, tmp_path):
     predict = functools.partial(
         inference.predict,
         network,
-        spec=SPEC,
+        codec=SPEC,
         views=inference.Views(),
         postprocessing=inference.postprocessing(experiment(transformer_post_processing='maskwise')),
     )
