@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import rich.console
 import rich.table
+import rich.text
 
 _STYLES = {'ok': 'green', 'warn': 'yellow', 'bad': 'red'}
 
@@ -28,6 +29,8 @@ def show(findings: Sequence[Finding]) -> list[str]:
     """Prints a table; returns the subjects that are bad."""
     table = rich.table.Table(box=None, show_header=False)
     for finding in findings:
-        table.add_row(f'[{_STYLES[finding.state]}]{finding.state}[/]', finding.subject, finding.detail)
+        # As they are: rich would read what stands in brackets as a style.
+        subject, detail = map(rich.text.Text, (finding.subject, finding.detail))
+        table.add_row(f'[{_STYLES[finding.state]}]{finding.state}[/]', subject, detail)
     rich.console.Console(soft_wrap=True).print(table)
     return [finding.subject for finding in findings if finding.state == 'bad']

@@ -92,14 +92,15 @@ def _entry(
         cure = f'write image_id, category_id, segmentation and score; {_RESULTS}'
         yield fault.Fault(where, 'lacks a field', cure)
         return
-    if not isinstance(entry['image_id'], str | int) or entry['image_id'] not in images:
+    if type(entry['image_id']) not in (str, int) or entry['image_id'] not in images:
         yield fault.Fault(
             where, f'is of the image {entry["image_id"]!r}, which {layout.DOCUMENT} lacks', 'use its ids'
         )
     if 'bbox' in entry:
         yield fault.Fault(where, 'has a bbox', 'leave it out: pycocotools would judge the box, not the mask')
-    yield from _class(entry['category_id'], spec, where)
-    yield from _score(entry['score'], where)
+    # Numbers in quotes are none, and neither is true.
+    yield from _class(entry['category_id'], spec, where, (int,))
+    yield from _score(entry['score'], where, (int, float))
 
 
 def _masks(encoded: Sequence[tuple[str, Any]], expected: pngs.Size | None) -> Iterator[fault.Fault]:
@@ -124,10 +125,12 @@ def _path(given: str, path: str, files: set[str], where: str) -> list[fault.Faul
     return []
 
 
-def _class(given: Any, spec: datasets.DatasetSpec, where: str) -> list[fault.Fault]:
+def _class(
+    given: Any, spec: datasets.DatasetSpec, where: str, kinds: tuple[type, ...] = (str,)
+) -> list[fault.Fault]:
     try:
-        category = spec.from_official.get(int(given))
-    except (TypeError, ValueError, OverflowError):
+        category = spec.from_official.get(int(given)) if type(given) in kinds else None
+    except ValueError:
         category = None
     if category is None:
         return [fault.Fault(where, f'has the class {given!r}, which {spec.name} lacks', 'write official ids')]
@@ -136,10 +139,10 @@ def _class(given: Any, spec: datasets.DatasetSpec, where: str) -> list[fault.Fau
     return []
 
 
-def _score(given: Any, where: str) -> list[fault.Fault]:
+def _score(given: Any, where: str, kinds: tuple[type, ...] = (str,)) -> list[fault.Fault]:
     try:
-        score = float(given)
-    except (TypeError, ValueError):
+        score = float(given) if type(given) in kinds else math.nan
+    except (ValueError, OverflowError):
         score = math.nan
     if 0 <= score <= 1:
         return []

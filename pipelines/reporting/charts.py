@@ -35,8 +35,8 @@ def confusion(counts: np.ndarray, names: Sequence[str]) -> str:
     axes.set_ylabel('true', color=GREY, fontsize=8)
     if len(occurs) <= _MAX_NAMED:
         shown = [names[int(i)] for i in occurs]
-        axes.set_xticks(range(len(occurs)), shown, rotation=90, fontsize=7, color=GREY)
-        axes.set_yticks(range(len(occurs)), shown, fontsize=7, color=GREY)
+        axes.set_xticks(range(len(occurs)), shown, rotation=90, fontsize=7, color=GREY, parse_math=False)
+        axes.set_yticks(range(len(occurs)), shown, fontsize=7, color=GREY, parse_math=False)
         for i, j in zip(*np.nonzero(shares >= 0.005), strict=True):
             ink = 'black' if shares[i, j] > 0.6 else 'white'
             axes.text(j, i, f'{100 * shares[i, j]:.0f}', ha='center', va='center', fontsize=6, color=ink)

@@ -2,6 +2,7 @@
 """A folder is kept the same elsewhere: what is new, changed or gone, and no checkpoint is named too early."""
 
 import pathlib
+import threading
 
 import fsspec
 import pytest
@@ -161,15 +162,15 @@ def test_what_was_written_before_a_failure_is_pushed():
 
 def test_a_push_now_and_then_may_fail(monkeypatch):
     monkeypatch.setattr(mirror, '_SECONDS', 0.001)
-    tried = []
+    tried, enough = [], threading.Event()
 
     def push(self):
         tried.append(self)
         if len(tried) < 4:
             raise OSError('no network')
+        enough.set()
 
     monkeypatch.setattr(mirror.Mirror, 'push', push)
     with mirror.served('memory://bucket', 'run'):
-        while len(tried) < 4:
-            pass
+        assert enough.wait(20)
     assert len(tried) > 4
