@@ -12,7 +12,7 @@ from panpipe.components import experiment, steps
 from panpipe.components.findings import Finding
 from panpipe.model import config, datasets, errors
 from panpipe.model.experiment.checks import data
-from panpipe.model.storage import addresses, files, reach
+from panpipe.model.storage import addresses, descriptions, files, reach
 
 MODES = ('train', 'train_and_eval')
 # Registry with port, path, and a tag or a digest, as the distribution project's reference grammar has them.
@@ -90,8 +90,14 @@ def _fits(settings: config.Experiment, facts: Mapping[str, Any], dataset: str) -
         codec has numbers, or the records are of another data set.
     """
     spec = datasets.find(dataset)
-    if facts['dataset'] != spec.name:
-        raise errors.InputError(f'the statistics are of {facts["dataset"]}, but dataset is {spec.name}')
+    kept = datasets.of_copy(descriptions.Named.from_json(facts))
+    if kept is None:
+        raise errors.InputError(f'the statistics are of {facts["dataset"]}, which is not known here')
+    difference = kept.description.difference(spec.description)
+    if difference:
+        raise errors.InputError(
+            f'the statistics are of {kept.name}, but dataset is {spec.name}: {difference}'
+        )
     height, width = facts['height']['max'], facts['width']['max']
     data.check_eval_crop(settings, height, width)
     most, divisor = facts['instances']['per_image']['max'], spec.labels.label_divisor

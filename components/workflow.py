@@ -24,7 +24,7 @@ from panpipe.components import (
 )
 from panpipe.model import errors
 from panpipe.model.jobs import command_line, outputs
-from panpipe.model.storage import addresses, files, reach
+from panpipe.model.storage import addresses, files, lock, reach
 
 _EXAMPLES = (
     'panpipe workflow check --config FILE.textproto --statistics statistics/statistics.json work=gs://BUCKET/DIR',
@@ -134,7 +134,8 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.no_cache:
         facts['time'] = str(time.time())
     document = compilation.compiled(compilation.Cluster(has_summary=False))
-    steps = local.run(document, parameters, output, facts)
+    with lock.held(lock.beside(output), 'workflow run'):
+        steps = local.run(document, parameters, output, facts)
     _summarize(steps, output)
 
 

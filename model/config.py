@@ -15,7 +15,7 @@ import pathlib
 from collections.abc import Sequence
 
 from panpipe.model import errors
-from panpipe.model.experiment import deeplab2, schema, textproto, user_values
+from panpipe.model.experiment import copied_datasets, deeplab2, schema, textproto, user_values
 from panpipe.model.experiment.checks.data import check_eval_crop as check_eval_crop
 from panpipe.model.experiment.checks.rules import advice as advice
 from panpipe.model.experiment.checks.rules import check as check
@@ -42,12 +42,13 @@ from panpipe.model.experiment.schema import TrainerOptions as TrainerOptions
 from panpipe.model.storage import addresses, files, reach
 
 
-def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Experiment:
+def load(path: str | os.PathLike[str], overrides: Sequence[str] = (), run: str = '') -> Experiment:
     """Reads a configuration file and checks it.
 
     Args:
       path: text protobuf, as DeepLab2's configuration files.
       overrides: 'field.of.fields=value' each; a repeated field takes comma-separated values.
+      run: folder of a run, or a checkpoint in one: knows the data set of a description that is gone.
 
     Raises:
       errors.InputError: the file cannot be read, parsed or completed, or its values contradict each other.
@@ -63,7 +64,7 @@ def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Experim
         raise errors.InputError(
             f'{name} is not text (byte {error.start} is not UTF-8); give the path of a .textproto file'
         ) from error
-    experiment = loads(text, name, overrides)
+    experiment = copied_datasets.settle(loads(text, name, overrides), run)
     try:
         check(experiment)
     except errors.InputError as error:

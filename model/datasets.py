@@ -8,13 +8,13 @@ import importlib.resources
 import json
 import pathlib
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from panpipe.model import errors, labels
-from panpipe.model.storage import addresses, files, reach
+from panpipe.model.storage import addresses, descriptions, files, reach, typed_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,44 +37,11 @@ LAYOUTS: Mapping[str, Layout] = types.MappingProxyType(
         'ade20k': Layout('panpipe.pipelines.sources.ade20k', 'coco'),
     }
 )
-_LARGEST_OFFICIAL_ID = 2**16 - 1  # what a grey PNG can hold
-
-
-@dataclasses.dataclass(frozen=True)
-class Category:
-    """Describes one class.
-
-    Attributes:
-      id: class id inside panpipe (the channel of the semantic head).
-      name: as the data set calls it.
-      color: (red, green, blue), 0 .. 255.
-      is_thing: its objects are instances.
-      official_id: class id in the official evaluator's files.
-
-    Raises:
-      ValueError: a number is out of range.
-    """
-
-    id: int
-    name: str
-    color: tuple[int, int, int]
-    is_thing: bool
-    official_id: int
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not isinstance(self.is_thing, bool):
-            raise ValueError(
-                f'category {self.id} has name {self.name!r} and is_thing {self.is_thing!r}; '
-                'they must be a text and true or false'
-            )
-        if not all(0 <= value <= 255 for value in self.color):
-            raise ValueError(
-                f'the color of {self.name} is {list(self.color)}; it is three numbers of 0 .. 255'
-            )
-        if not 0 <= self.official_id <= _LARGEST_OFFICIAL_ID:
-            raise ValueError(
-                f'official_id of {self.name} is {self.official_id}; it must be 0 .. {_LARGEST_OFFICIAL_ID}'
-            )
+Category = descriptions.Category
+# Files that hold a copy of a description, in the folders of records, runs and SavedModels.
+RUN_COPY = 'dataset.json'
+_COPIES = ('manifest.json', RUN_COPY, 'assets.extra/panpipe.json')
+_SPLITS: Mapping[str, int] = types.MappingProxyType({'train': 0, 'val': 0, 'test': 0})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,6 +103,19 @@ class DatasetSpec:
         """Category by panpipe's class id."""
         return types.MappingProxyType({c.id: c for c in self.categories})
 
+    @functools.cached_property
+    def description(self) -> descriptions.Description:
+        """The data set without its name and its splits, by which two are compared."""
+        codec = self.labels
+        numbers = codec.num_classes, codec.label_divisor, codec.ignore_label
+        return descriptions.Description(self.layout, *numbers, self.categories, self.official_void)
+
+    @property
+    def copied(self) -> descriptions.Named:
+        """What others keep of the data set: its name, and its description where that is not shipped."""
+        is_shipped = self.name in SPECS
+        return descriptions.Named(self.name, None if is_shipped else self.description)
+
     def to_official(self) -> np.ndarray:
         """Returns official ids by class id, void elsewhere: int32 [max(num_classes, ignore_label + 1)]."""
         table = np.full(self.labels.thing_table().shape, self.official_void, np.int32)
@@ -155,18 +135,9 @@ def _twice(ids: Iterable[int]) -> list[int]:
     return [i for i, count in collections.Counter(ids).items() if count > 1]
 
 
-def _categories(entries: Sequence[Mapping[str, Any]]) -> tuple[Category, ...]:
-    return tuple(
-        Category(
-            e['id'], e['name'], (e['color'][0], e['color'][1], e['color'][2]), e['is_thing'], e['official_id']
-        )
-        for e in entries
-    )
-
-
 def _shipped(file: str) -> tuple[Category, ...]:
     text = importlib.resources.files('panpipe.model').joinpath('categories', file).read_text()
-    return _categories(json.loads(text))
+    return typed_json.decode(tuple[Category, ...], json.loads(text))
 
 
 def _spec(
@@ -178,9 +149,22 @@ def _spec(
     official_void: int = 0,
 ) -> DatasetSpec:
     categories = _shipped(f'{name.removesuffix("_panoptic")}.json')
-    things = tuple(c.id for c in categories if c.is_thing)
-    spec = labels.LabelSpec(categories[-1].id + 1, things, label_divisor, ignore_label)
-    return DatasetSpec(name, layout, spec, categories, types.MappingProxyType(dict(splits)), official_void)
+    told = descriptions.Description(
+        layout, categories[-1].id + 1, label_divisor, ignore_label, categories, official_void
+    )
+    return described(name, told, splits)
+
+
+def described(name: str, told: descriptions.Description, splits: Mapping[str, int] = _SPLITS) -> DatasetSpec:
+    """Makes the data set of a description.
+
+    Raises:
+      ValueError: it contradicts itself.
+    """
+    things = tuple(c.id for c in told.categories if c.is_thing)
+    numbers = labels.LabelSpec(told.num_classes, things, told.label_divisor, told.ignore_label)
+    splits = types.MappingProxyType(dict(splits))
+    return DatasetSpec(name, told.layout, numbers, told.categories, splits, told.official_void)
 
 
 SPECS: Mapping[str, DatasetSpec] = types.MappingProxyType(
@@ -196,41 +180,88 @@ SPECS: Mapping[str, DatasetSpec] = types.MappingProxyType(
 
 
 def find(name: str) -> DatasetSpec:
-    """Finds a shipped data set by name, or reads a custom one from a JSON file.
+    """Finds a shipped data set by name, or a custom one by its description.
 
     The JSON file of a custom data set holds `layout` (a key of LAYOUTS), `num_classes`,
-    `label_divisor`, `ignore_label` and `categories`, a list of objects with the fields of `Category`.
+    `label_divisor`, `ignore_label` and `categories`, a list of objects with the fields of `Category`. In its
+    place serves what keeps a copy: a folder of records, the folder of a run, a SavedModel.
 
     Raises:
       errors.InputError: no data set has that name, or the file is not such a description.
     """
     if name in SPECS:
         return SPECS[name]
-    if not name.endswith('.json'):
-        raise errors.InputError(
-            f'unknown data set {name!r}; it is one of {", ".join(SPECS)}, or the path of a .json description'
-        )
+    path = name if name.endswith('.json') else _copy(name)
+    content = _content(path)
+    if 'layout' in content or 'dataset' not in content:
+        return _read(name, content, path)
+    inner = str(content['dataset'])
+    if content.get('description') is not None:
+        return _read(inner, content['description'], path)
+    return SPECS[inner] if inner in SPECS else _read(inner, _content(inner), inner)
+
+
+def of_copy(kept: descriptions.Named) -> DatasetSpec | None:
+    """Finds the data set that something was made of; None where it is custom and there is no description."""
     try:
-        facts = json.loads(_text(name))
-        categories = _categories(sorted(facts['categories'], key=lambda entry: entry['id']))
-        things = tuple(c.id for c in categories if c.is_thing)
-        numbers = labels.LabelSpec(
-            facts['num_classes'], things, facts['label_divisor'], facts['ignore_label']
-        )
-        splits = types.MappingProxyType({'train': 0, 'val': 0, 'test': 0})
-        return DatasetSpec(name, facts['layout'], numbers, categories, splits, facts.get('official_void', 0))
-    except OSError as error:
-        raise errors.InputError(f'cannot read the data set description {name}: {error.strerror}') from error
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+        return described(kept.dataset, kept.description) if kept.description else find(kept.dataset)
+    except (errors.InputError, ValueError):
+        return None
+
+
+def kept_in(*folders: str) -> tuple[str, DatasetSpec] | None:
+    """Finds the first of some folders that keeps a data set, and that; None where none does."""
+    folder = next((folder for folder in folders if _kept(folder)), None)
+    return (folder, find(folder)) if folder else None
+
+
+def _kept(folder: str) -> str | None:
+    """Finds the file of a folder that names its data set, and holds a copy of a description."""
+    paths = [addresses.join(folder, name) for name in _COPIES]
+    return next((path for path in paths if files.is_file(path)), None)
+
+
+def _copy(folder: str) -> str:
+    if addresses.is_remote(folder):
+        reach.check('--dataset', folder)
+    found = _kept(folder)
+    if found is None:
         raise errors.InputError(
-            f'{name} does not describe a data set ({type(error).__name__}: {error}); '
-            'it needs layout, num_classes, label_divisor, ignore_label and categories'
-        ) from error
+            f'unknown data set {folder!r}; it is one of {", ".join(SPECS)}, the path of a .json description, '
+            'or a folder of records, of a run or of a SavedModel'
+        )
+    return found
 
 
-def _text(name: str) -> bytes:
-    """Reads a description; JSON takes bytes with a byte order mark."""
-    if not addresses.is_remote(name):
-        return pathlib.Path(name).read_bytes()
-    reach.check('--dataset', name)
-    return files.read(name)
+def _content(path: str) -> Mapping[str, Any]:
+    """Reads a JSON file, which may begin with a byte order mark."""
+    try:
+        if addresses.is_remote(path):
+            reach.check('--dataset', path)
+            encoded = files.read(path)
+        else:
+            encoded = pathlib.Path(path).read_bytes()
+        content = json.loads(encoded)
+    except OSError as error:
+        raise errors.InputError(f'cannot read the data set description {path}: {error.strerror}') from error
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, errors.InputError):
+            raise
+        raise _wrong(path, error) from error
+    if not isinstance(content, dict):
+        raise _wrong(path, TypeError('it holds no object'))
+    return content
+
+
+def _read(name: str, content: Any, path: str) -> DatasetSpec:
+    try:
+        return described(name, descriptions.Description.from_json(content))
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError) as error:
+        raise _wrong(path, error) from error
+
+
+def _wrong(path: str, error: Exception) -> errors.InputError:
+    return errors.InputError(
+        f'{path} does not describe a data set ({type(error).__name__}: {error}); '
+        'it needs layout, num_classes, label_divisor, ignore_label and categories'
+    )

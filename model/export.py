@@ -5,7 +5,6 @@ import argparse
 import dataclasses
 import functools
 import importlib.metadata
-import json
 import os
 import shutil
 import sys
@@ -19,15 +18,13 @@ from panpipe.model import build, config, datasets, errors, inference, labels
 from panpipe.model.inputs import pipeline
 from panpipe.model.jobs import command_line, outputs
 from panpipe.model.postprocess import restore
-from panpipe.model.storage import copies, files
-from panpipe.model.training import averages
+from panpipe.model.storage import copies, exported, files, lock
+from panpipe.model.training import averages, run_folder
 
 _EXAMPLES = (
     'panpipe export --config resnet50_os32.textproto --checkpoint runs/first --output exported',
     'panpipe export --config c.textproto --checkpoint runs/first/ckpt-60000 --output exported --pure_tf',
 )
-# The place that TensorFlow Serving leaves to the exporter's own facts.
-_FACTS = os.path.join('assets.extra', 'panpipe.json')
 
 
 class Server(tf.Module):
@@ -98,15 +95,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    experiment = config.load(arguments.config, arguments.set)
+    experiment = config.load(arguments.config, arguments.set, arguments.checkpoint)
     if files.exists(arguments.given.output):
         raise errors.InputError(
             f'--output {arguments.given.output} exists; remove it or choose another folder'
         )
     outputs.check_folder('--output', arguments.output)
-    network = build.network(experiment)
-    averages.restore_whole(network, arguments.checkpoint)
-    save(experiment, network, arguments.output, use_op=not arguments.pure_tf)
+    dataset = datasets.find(experiment.eval_dataset_options.dataset)
+    run_folder.check_dataset(arguments.checkpoint, dataset, 'eval_dataset_options')
+    with lock.held(lock.beside(arguments.given.output), 'export'):
+        network = build.network(experiment)
+        averages.restore_whole(network, arguments.checkpoint)
+        save(experiment, network, arguments.output, use_op=not arguments.pure_tf)
     print(f'panpipe export: wrote {arguments.given.output}')
 
 
@@ -120,7 +120,8 @@ def save(experiment: config.Experiment, network: keras.Model, output: str, *, us
       use_op: merge with the compiled op, if it is there and the configuration wants it.
     """
     options = experiment.eval_dataset_options
-    spec = datasets.find(options.dataset).labels
+    dataset = datasets.find(options.dataset)
+    spec = dataset.labels
     postprocessing = inference.postprocessing(experiment)
     uses_op = use_op and postprocessing.use_op and kernels.op_available()
     server = Server(
@@ -136,16 +137,15 @@ def save(experiment: config.Experiment, network: keras.Model, output: str, *, us
     shutil.rmtree(aside, ignore_errors=True)
     signatures = {'serving_default': server.serve, 'pixels': server.serve_pixels}
     tf.saved_model.save(server, aside, signatures=signatures)
-    facts = {
-        'dataset': options.dataset,
-        'config': config.dumps(experiment),
-        'uses_op': uses_op,
-        'has_instances': experiment.model_options.has_instances,
-        'version': importlib.metadata.version('panpipe'),
-    }
-    os.makedirs(os.path.join(aside, os.path.dirname(_FACTS)))
-    with open(os.path.join(aside, _FACTS), 'w') as file:
-        file.write(json.dumps(facts, indent=2) + '\n')
+    facts = exported.Facts(
+        dataset.name,
+        uses_op,
+        experiment.model_options.has_instances,
+        config.dumps(experiment),
+        importlib.metadata.version('panpipe'),
+        dataset.copied.description,
+    )
+    exported.write(aside, facts)
     os.rename(aside, output)
 
 

@@ -24,6 +24,7 @@ from panpipe.model.inputs import pipeline, reading
 from panpipe.model.jobs import command_line, outputs, progress
 from panpipe.model.metrics import oracle_results, quality, result_files
 from panpipe.model.postprocess import restore
+from panpipe.model.storage import lock
 from panpipe.model.training import averages, evaluator
 
 # Which heads the ground truth takes the place of.
@@ -57,7 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> None:
     outputs.check_file('--output', arguments.output)
-    experiment = config.load(arguments.config, arguments.set)
+    with lock.held(lock.beside(arguments.output), 'oracles'):
+        _judge(arguments)
+
+
+def _judge(arguments: argparse.Namespace) -> None:
+    experiment = config.load(arguments.config, arguments.set, arguments.checkpoint)
     _check(experiment)
     samples = pipeline.evaluation_samples(experiment).take(experiment.evaluator_options.eval_steps)
     network = build.network(experiment)

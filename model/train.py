@@ -2,6 +2,7 @@
 """Trains a network, evaluates it, or both in turn. A run that stopped goes on from its newest checkpoint."""
 
 import argparse
+import contextlib
 import functools
 import sys
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from panpipe.model import build, checkpoints, config, datasets, errors, inferenc
 from panpipe.model.inputs import pipeline
 from panpipe.model.jobs import command_line, outputs
 from panpipe.model.metrics import results
-from panpipe.model.storage import mirror
+from panpipe.model.storage import addresses, lock, mirror
 from panpipe.model.training import averages, evaluator, loop, run_folder, slot_watch, snapshots, solver, tpu
 
 _EXAMPLES = (
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> None:
     outputs.check_folder('--model_dir', arguments.model_dir)
-    experiment = config.load(arguments.config, arguments.set)
+    experiment = config.load(arguments.config, arguments.set, arguments.model_dir)
     for line in (*config.advice(experiment), *_unserved(experiment.evaluator_options)):
         print(f'panpipe train: note: {line}', file=sys.stderr)
     _restrict(arguments.devices)
@@ -60,7 +61,23 @@ def _run(arguments: argparse.Namespace) -> None:
         directory = run_folder.RunDirectory(
             model_dir, experiment.experiment_name, experiment.trainer_options.num_checkpoints_to_keep
         )
-        _MODES[arguments.mode](experiment, directory)
+        _check_dataset(experiment, directory)
+        with _locked(arguments, experiment.experiment_name):
+            _MODES[arguments.mode](experiment, directory)
+
+
+def _locked(arguments: argparse.Namespace, name: str) -> contextlib.AbstractContextManager[None]:
+    """Locks the folder of a run where weights are trained; evaluation may look on meanwhile."""
+    if arguments.mode not in _TRAINING:
+        return contextlib.nullcontext()
+    return lock.held(lock.within(addresses.join(arguments.model_dir, name)), 'train')
+
+
+def _check_dataset(experiment: config.Experiment, directory: run_folder.RunDirectory) -> None:
+    for section in ('train_dataset_options', 'eval_dataset_options'):
+        name = getattr(experiment, section).dataset
+        if name:
+            run_folder.check_dataset(directory.path, datasets.find(name), section)
 
 
 def _restrict(devices: str) -> None:
@@ -90,13 +107,19 @@ def _unserved(options: config.EvaluatorOptions) -> list[str]:
     return ['evaluator_options.save_raw_predictions: prediction files are written by panpipe predict']
 
 
+def _training(experiment: config.Experiment, directory: run_folder.RunDirectory) -> loop.Training:
+    made = loop.Training(experiment, directory)
+    directory.keep_dataset(datasets.find(experiment.train_dataset_options.dataset))
+    return made
+
+
 def _train(experiment: config.Experiment, directory: run_folder.RunDirectory) -> None:
     steps = experiment.trainer_options.solver_options.training_number_of_steps
-    loop.Training(experiment, directory).until(steps)
+    _training(experiment, directory).until(steps)
 
 
 def _train_and_eval(experiment: config.Experiment, directory: run_folder.RunDirectory) -> None:
-    run = loop.Training(experiment, directory)
+    run = _training(experiment, directory)
     steps = experiment.trainer_options.solver_options.training_number_of_steps
     interval = experiment.evaluator_options.eval_interval
     # A run may have stopped between the checkpoint of a step and its evaluation.
@@ -169,6 +192,7 @@ _MODES: dict[str, Callable[[config.Experiment, run_folder.RunDirectory], None]] 
     'train_and_eval': _train_and_eval,
     'continuous_eval': _continuous_eval,
 }
+_TRAINING = ('train', 'train_and_eval')
 
 
 def _evaluate_checkpoint(

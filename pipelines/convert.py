@@ -13,11 +13,12 @@ from contextlib import contextmanager
 import apache_beam as beam
 import rich.console
 import rich.table
+from apache_beam.options import pipeline_options
 
 from panpipe.model import datasets, errors, image_files
 from panpipe.model.inputs import records
 from panpipe.model.jobs import command_line, outputs
-from panpipe.model.storage import addresses, manifest, reach
+from panpipe.model.storage import addresses, lock, manifest, reach
 from panpipe.pipelines import execution, sources
 from panpipe.pipelines.record_files import plans, publishing, shards
 from panpipe.pipelines.running import failures, totals
@@ -85,11 +86,25 @@ def _convert(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> No
     outputs.check_folder('--output', arguments.output)
     reach.check('--input', arguments.input)
     arguments.input, output = addresses.absolute(arguments.input), addresses.absolute(arguments.output)
+    _refuse_others(output, spec, splits)
     with _without_collection():
         plan, planned = _plan(arguments, spec, splits)
+    with lock.held(lock.within(output), 'convert'):
+        plan.save(plan.staging(output), planned)
+        del planned
+        counted = _write(plan, output, policy, beam_options)
+    if execution.is_template(beam_options):
+        return
+    _summarise(plan, spec, output)
+    totals.show('convert', counted, time.monotonic() - started)
+    _tell_of_letters(output, counted)
+
+
+def _write(
+    plan: plans.Plan, output: str, policy: failures.Policy, beam_options: pipeline_options.PipelineOptions
+) -> Mapping[str, int]:
+    """Runs the pipeline for the shards that are not finished, and returns what workers counted."""
     staging = plan.staging(output)
-    plan.save(staging, planned)
-    del planned
     left = [name for name in plan.names if shards.finished(staging, output, name) is None]
     if len(left) < len(plan.names):
         done = len(plan.names) - len(left)
@@ -104,10 +119,7 @@ def _convert(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> No
     )
     if execution.is_template(beam_options):
         print(f'panpipe convert: wrote the template; it works on the plan in {staging}')
-        return
-    _summarise(plan, spec, output)
-    totals.show('convert', counted, time.monotonic() - started)
-    _tell_of_letters(output, counted)
+    return counted
 
 
 def build(
@@ -177,9 +189,31 @@ def _plan(
     version = importlib.metadata.version('panpipe')
     options = ('label_format', 'treat_crowd_as_ignore', 'semantic_only', 'on_error')
     facts = {**{name: getattr(arguments, name) for name in options}, 'version': version, 'shards': names}
-    digest = plans.digest({**facts, 'dataset': repr(spec), 'files': inputs})
-    plan = plans.Plan(digest, spec.name, version, arguments.label_format, not arguments.semantic_only, names)
+    digest = plans.digest({**facts, 'dataset': repr(spec.description), 'files': inputs})
+    has_instances, kept = not arguments.semantic_only, spec.copied
+    plan = plans.Plan(
+        digest, kept.dataset, version, arguments.label_format, has_instances, names, kept.description
+    )
     return plan, planned
+
+
+def _refuse_others(output: str, spec: datasets.DatasetSpec, splits: Sequence[str]) -> None:
+    """Refuses a folder of records whose other splits are of another data set."""
+    try:
+        told = manifest.read(output)
+    except errors.InputError as error:
+        print(f'panpipe convert: note: {error}; it is replaced', file=sys.stderr)
+        return
+    others = sorted(told.splits.keys() - set(splits)) if told else []
+    if not told or not others:
+        return
+    kept = datasets.of_copy(told.kept)
+    difference = kept.description.difference(spec.description) if kept else ''
+    if difference or (kept is None and told.dataset != spec.name):
+        raise errors.InputError(
+            f'--output {output} holds {", ".join(others)} of {told.dataset}, which is another data set than '
+            f'{spec.name}{f" ({difference})" if difference else ""}; choose another --output'
+        )
 
 
 @contextmanager

@@ -17,11 +17,11 @@ from typing import NamedTuple, Self
 
 import apache_beam as beam
 
-from panpipe.model import datasets, image_files
+from panpipe.model import datasets, errors, image_files
 from panpipe.model import labels as label_specs
 from panpipe.model.jobs import command_line, outputs
 from panpipe.model.metrics import result_files, tally
-from panpipe.model.storage import addresses, files, reach, record_sets
+from panpipe.model.storage import addresses, files, lock, reach, record_sets
 from panpipe.pipelines import execution, sources
 from panpipe.pipelines.predictions import prediction_files
 from panpipe.pipelines.record_files import lookup
@@ -42,7 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job and returns its exit status. Unknown options go to Beam."""
     parser = command_line.parser('evaluate', __doc__ or '', _EXAMPLES)
     parser.add_argument(
-        '--dataset', required=True, help='name of a data set, or the .json description of one'
+        '--dataset',
+        help='name of a data set, its .json description, or what keeps a copy: a SavedModel, a run, records '
+        '(default: that of the records in --ground_truth)',
     )
     parser.add_argument(
         '--ground_truth',
@@ -62,7 +64,6 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     started = time.monotonic()
     beam_options = execution.options(beam_arguments)
     policy = failures.Policy.from_arguments(arguments)
-    spec = datasets.find(arguments.dataset)
     image_files.allow(arguments.max_megapixels)
     outputs.check_file('--output', arguments.output)
     for option, place in (
@@ -71,6 +72,7 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     ):
         reach.check(option, place)
     folder, output = addresses.absolute(arguments.predictions), addresses.absolute(arguments.output)
+    spec = _dataset(arguments)
     # Workers read this file too; a mistake in it is told sooner here.
     found = prediction_files.read(folder, spec)
     source = Source.find(arguments, spec, policy)
@@ -81,15 +83,35 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
         split=arguments.split,
         miou_of='semantic' if found.has_semantic else 'panoptic',
     )
-    counted = execution.run(
-        lambda root: build(root, source, Judgement(folder, spec, output, judged, policy)), beam_options
-    )
+    with lock.held(lock.beside(output), 'evaluate'):
+        counted = execution.run(
+            lambda root: build(root, source, Judgement(folder, spec, output, judged, policy)), beam_options
+        )
     if execution.is_template(beam_options):
         print('panpipe evaluate: wrote the template')
         return
     images = result_files.read_images(output, 'evaluate')
     evaluation.show(evaluation.Figures(result_files.read(output, 'evaluate'), tuple(images)))
     totals.show('evaluate', counted, time.monotonic() - started)
+
+
+def _is_raw(given: str) -> bool:
+    return files.is_folder(given) and not files.find(given, f'*{record_sets.SUFFIX}')
+
+
+def _dataset(arguments: argparse.Namespace) -> datasets.DatasetSpec:
+    given = arguments.ground_truth
+    if _is_raw(given):
+        found = datasets.find(arguments.dataset) if arguments.dataset else None
+    else:
+        found = lookup.dataset(
+            lookup.find_files(addresses.listed(given), '--ground_truth'), arguments.dataset
+        )
+    if found is None:
+        raise errors.InputError(
+            f'--dataset is missing: {given} does not tell of which data set it is; name it'
+        )
+    return found
 
 
 class Judgement(NamedTuple):
@@ -132,7 +154,7 @@ class Source:
           errors.InputError: there is nothing.
         """
         given = arguments.ground_truth
-        if files.is_folder(given) and not files.find(given, f'*{record_sets.SUFFIX}'):
+        if _is_raw(given):
             found = sources.module(spec).list_images(addresses.absolute(given), arguments.split, spec)
             listing.tell('evaluate', arguments.split, found, is_strict=arguments.strict)
             return cls(tuple(found), (), policy)

@@ -11,17 +11,19 @@ import argparse
 import contextlib
 import functools
 import importlib.metadata
+import json
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import apache_beam as beam
 from apache_beam.ml.inference import base
+from apache_beam.options import pipeline_options
 
 from panpipe.model import datasets, errors, image_files
 from panpipe.model.jobs import command_line, outputs, progress
-from panpipe.model.storage import addresses, reach
+from panpipe.model.storage import addresses, exported, lock, reach
 from panpipe.pipelines import execution
 from panpipe.pipelines.formats import registry
 from panpipe.pipelines.predictions import archives, notes, photos, resumption, saved_model, writing
@@ -88,26 +90,39 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     images = photos.find(given, arguments.split, spec)
     images.tell(arguments.split or given, spec, is_strict=arguments.strict)
     total = images.total
-    unfinished = resumption.Unfinished.open(output, _job(arguments, model, given, name, images))
-    plan = writing.Plan(
-        unfinished, name, spec, policy, (split, arguments.algorithm) if arguments.zip else None
-    )
-    handler = saved_model.Handler(model, is_shared=not execution.is_one_process(beam_options))
-    try:
-        counted = execution.run(
-            lambda root: build(root, images, notes.names(unfinished.notes), handler, plan),
-            beam_options,
-            lambda _: _watched(unfinished.notes, total),
+    with lock.held(lock.beside(output), 'predict'):
+        unfinished = resumption.Unfinished.open(output, _job(arguments, model, given, name, images))
+        plan = writing.Plan(
+            unfinished, name, spec, policy, (split, arguments.algorithm) if arguments.zip else None
         )
-    finally:
-        saved_model.release()
+        counted = _predict(images, model, plan, beam_options)
     if execution.is_template(beam_options):
         print('panpipe predict: wrote the template')
         return
-    has_instances = saved_model.facts(model)['has_instances']
+    has_instances = exported.read(model).has_instances
     told = '' if has_instances else ' (semantic-only: the model has no instances)'
     print(f'panpipe predict: wrote {total - counted.get("skipped", 0)} predictions to {output}{told}')
     totals.show('predict', counted, time.monotonic() - started)
+
+
+def _predict(
+    images: photos.Photos,
+    model: str,
+    plan: writing.Plan,
+    beam_options: pipeline_options.PipelineOptions,
+) -> Mapping[str, int]:
+    """Runs the pipeline for the images that are not done, and returns what workers counted."""
+    is_shared = not execution.is_one_process(beam_options)
+    handler = saved_model.Handler(model, plan.policy, is_shared=is_shared)
+    noted = plan.unfinished.notes
+    try:
+        return execution.run(
+            lambda root: build(root, images, notes.names(noted), handler, plan),
+            beam_options,
+            lambda _: _watched(noted, images.total),
+        )
+    finally:
+        saved_model.release()
 
 
 def build(
@@ -118,13 +133,14 @@ def build(
     plan: writing.Plan,
 ) -> None:
     """Lays out the pipeline: images that are not done, through the model into files, then all are joined."""
-    names, left, letters = images.read(root, done, plan.policy)
-    written = (
-        left
-        | 'Predict' >> base.RunInference(handler)
-        | 'WriteImages' >> beam.ParDo(writing.WriteImages(plan))
-    )
+    listed, left, unread = images.read(root, done, plan.policy)
+    names = listed | 'Names' >> beam.Map(lambda image: image.name)
+    predicted = left | 'Predict' >> base.RunInference(handler) | 'Sort' >> failures.Sort().split()
+    letters = (unread, predicted[failures.LETTERS]) | 'AllLetters' >> beam.Flatten()
+    written = predicted.results | 'WriteImages' >> beam.ParDo(writing.WriteImages(plan))
     _ = names | 'CountNames' >> beam.combiners.Count.PerElement() | 'RefuseTwins' >> beam.Map(refuse_twins)
+    ids = listed | 'Ids' >> beam.Map(_with_id, plan.format_name) | 'Group' >> beam.GroupByKey()
+    _ = ids | 'RefuseSameIds' >> beam.Map(refuse_same_ids)
     _ = (
         root
         | 'Once' >> beam.Create([None])
@@ -147,6 +163,26 @@ def refuse_twins(counted: tuple[str, int]) -> None:
     """
     if counted[1] > 1:
         raise errors.InputError(f'several images of --input are named {counted[0]}; give each image once')
+
+
+def refuse_same_ids(named: tuple[str, Iterable[str]]) -> None:
+    """Refuses an id that evaluators would take for several images, such as 1 of `1` and `01`.
+
+    Raises:
+      errors.InputError: images of different names have it.
+    """
+    number, names = named[0], sorted(set(named[1]))
+    if len(names) > 1:
+        raise errors.InputError(
+            f'{names[0]} and {names[1]} would both be called {json.loads(number)} in panoptic.json; convert '
+            'the data again, so that records carry the ids of the annotation file, or rename one'
+        )
+
+
+def _with_id(image: saved_model.Image, format_name: str) -> tuple[str, str]:
+    """Returns the id that evaluators go by, as JSON because keys must be of one type, and the name."""
+    called = registry.FORMATS[format_name].image_id(image.name)
+    return json.dumps(called if image.official_id is None else image.official_id), image.name
 
 
 def _job(

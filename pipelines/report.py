@@ -22,7 +22,8 @@ from panpipe.model import datasets, errors
 from panpipe.model.drawing import error_maps
 from panpipe.model.jobs import command_line, outputs, progress
 from panpipe.model.metrics import results, tally
-from panpipe.model.storage import copies, files
+from panpipe.model.storage import copies, files, lock, manifest
+from panpipe.pipelines.record_files import lookup
 from panpipe.pipelines.reporting import charts, curves, gallery, inputs, slots
 from panpipe.pipelines.scoring import evaluation
 
@@ -54,7 +55,9 @@ _GROUPS = ('worst', 'best', 'random')
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job and returns its exit status."""
     parser = command_line.parser('report', __doc__ or '', _EXAMPLES)
-    parser.add_argument('--dataset', required=True, help='for example cityscapes_panoptic')
+    parser.add_argument(
+        '--dataset', help='name of a data set, or its .json description (default: that of --records)'
+    )
     parser.add_argument('--ground_truth', required=True, help='root of the raw data set')
     parser.add_argument('--split', default='val', help='of the predicted images (%(default)s)')
     parser.add_argument('--predictions', required=True, help='folder that predict wrote')
@@ -136,9 +139,20 @@ def _write(arguments: argparse.Namespace) -> None:
     if arguments.pictures < 0:
         raise errors.InputError(f'--pictures is {arguments.pictures}; give 0 or more')
     outputs.check_file('--output', arguments.output)
-    page = render(_facts(arguments, datasets.find(arguments.dataset)))
-    files.write_whole(arguments.output, page.encode())
+    with lock.held(lock.beside(arguments.given.output), 'report'):
+        page = render(_facts(arguments, _dataset(arguments)))
+        files.write_whole(arguments.output, page.encode())
     print(f'wrote {arguments.given.output} ({len(page) / 1e6:.1f} MB)')
+
+
+def _dataset(arguments: argparse.Namespace) -> datasets.DatasetSpec:
+    paths = [str(arguments.records / manifest.NAME)] if arguments.records else []
+    found = lookup.dataset(paths, arguments.dataset)
+    if found is None and arguments.dataset:
+        return datasets.find(arguments.dataset)
+    if found is None:
+        raise errors.InputError('--dataset is missing; name the data set, or give the --records of one')
+    return found
 
 
 def _facts(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> dict[str, Any]:

@@ -7,6 +7,7 @@ is panpipe's.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import functools
 import pathlib
@@ -19,7 +20,7 @@ from rich import console, table
 from panpipe.model import datasets, errors, image_files
 from panpipe.model.jobs import command_line, outputs
 from panpipe.model.metrics import result_files, results
-from panpipe.model.storage import copies
+from panpipe.model.storage import copies, lock
 from panpipe.pipelines.scoring import judges, official_python, own_score
 
 _JUDGES: Mapping[str, Callable[..., results.Result]] = {'cityscapes': judges.cityscapes, 'coco': judges.coco}
@@ -65,13 +66,18 @@ def _run(arguments: argparse.Namespace) -> None:
         raise errors.InputError(f'the folder --ground_truth {arguments.ground_truth} does not exist')
     # The evaluators run in another folder.
     places = arguments.predictions.absolute(), arguments.ground_truth.absolute()
-    with tempfile.TemporaryDirectory(prefix='panpipe-score-') as scratch:
-        score = _JUDGES[arguments.format](*places, arguments.split, pathlib.Path(scratch), python, spec)
-    score = dataclasses.replace(score, format=arguments.format, split=arguments.split)
-    if arguments.output:
-        result_files.write(arguments.output, score)
+    with _locked(arguments.given.output):
+        with tempfile.TemporaryDirectory(prefix='panpipe-score-') as scratch:
+            score = _JUDGES[arguments.format](*places, arguments.split, pathlib.Path(scratch), python, spec)
+        score = dataclasses.replace(score, format=arguments.format, split=arguments.split)
+        if arguments.output:
+            result_files.write(arguments.output, score)
     show(score)
     _compare(score)
+
+
+def _locked(output: str | None) -> contextlib.AbstractContextManager[None]:
+    return lock.held(lock.beside(output), 'score') if output else contextlib.nullcontext()
 
 
 def _compare(score: results.Result) -> None:

@@ -117,7 +117,7 @@ def _record(arguments: argparse.Namespace) -> list[sheet.Sheet]:
         known = [records.image_id(record) for record in lookup.read(paths)]
         raise _unknown(arguments.image, known, ' '.join(arguments.input))
     options = record_sheet.Options(
-        arguments.dataset or lookup.dataset(paths[0]),
+        lookup.dataset(paths, arguments.dataset),
         arguments.config,
         tuple(arguments.set),
         arguments.crops,

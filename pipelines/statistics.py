@@ -23,7 +23,7 @@ import rich.table
 from panpipe.model import datasets, errors
 from panpipe.model.inputs import records
 from panpipe.model.jobs import command_line, outputs, quiet
-from panpipe.model.storage import addresses, cache, files
+from panpipe.model.storage import addresses, cache, files, lock, typed_json
 from panpipe.pipelines import execution
 from panpipe.pipelines.record_files import lookup
 from panpipe.pipelines.running import failures, totals
@@ -42,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job; returns its exit status."""
     parser = command_line.parser('statistics', __doc__, _EXAMPLES)
     parser.add_argument(
-        '--dataset', required=True, help=f'{", ".join(datasets.SPECS)}, or a .json description'
+        '--dataset',
+        help=f'{", ".join(datasets.SPECS)}, or a .json description (default: that of the records)',
     )
     parser.add_argument(
         '--input', required=True, help='glob patterns of records, or folders of them, separated by commas'
@@ -55,12 +56,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _statistics(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     started = time.monotonic()
-    spec, options = datasets.find(arguments.dataset), execution.options(beam_arguments)
+    options = execution.options(beam_arguments)
     policy = failures.Policy.from_arguments(arguments)
     outputs.check_folder('--output', arguments.output)
     output = addresses.absolute(arguments.output)
     paths = lookup.find_files(addresses.listed(arguments.input), '--input')
-    with _staging(output) as staging:
+    spec = lookup.dataset(paths, arguments.dataset)
+    if spec is None:
+        raise errors.InputError('no manifest.json beside the records names their data set; give --dataset')
+    with lock.held(lock.beside(output), 'statistics'), _staging(output) as staging:
         counted = execution.run(lambda root: _build(root, paths, staging, output, spec, policy), options)
     if execution.is_template(options):
         print('panpipe statistics: wrote the template')
@@ -183,6 +187,7 @@ def summarize(values: Mapping[str, np.ndarray], spec: datasets.DatasetSpec) -> d
         )
     return {
         'dataset': spec.name,
+        'description': typed_json.encode(spec.copied.description),
         'images': images,
         'labelled_images': labelled,
         'height': _extent(values, 'height', images),

@@ -72,7 +72,12 @@ def _write(arguments: argparse.Namespace) -> None:
         for split, images in counts.items():
             drawn = draw_split(split, images, (arguments.height, arguments.width), arguments.seed)
             layouts.WRITERS[arguments.dataset](aside, split, drawn, spec)
-        aside.rename(output)
+        try:
+            aside.rename(output)
+        except OSError as error:
+            raise errors.InputError(
+                f'{output} was made meanwhile ({error.strerror}); choose another'
+            ) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     told = f'{counts["train"]} train and {counts["val"]} val images in the layout of {spec.name}'

@@ -19,8 +19,13 @@ def converted(tmp_path, root, dataset, split='val', *more):
         # Finished shards wait in a folder of their own for the next run; none is published.
         assert not [*output.glob('*.tfrecord'), *output.glob('manifest.json')]
         return {}
-    parsed = [records.parse(one) for one in lookup.read(sorted(map(str, output.glob(f'{split}*'))))]
-    return {record.image_id: record for record in parsed}
+    return parsed(output, split)
+
+
+def parsed(folder, split='val'):
+    """Reads the records of a split by image."""
+    found = map(records.parse, lookup.read(sorted(map(str, pathlib.Path(folder).glob(f'{split}*')))))
+    return {record.image_id: record for record in found}
 
 
 def predicted(tmp_path, found, dataset):

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from panpipe.model import config, errors, tensors
+from panpipe.model import config, datasets, errors, tensors
 from panpipe.model import labels as labels_lib
 from panpipe.model.inputs import decode, reading, recipes, records, resize
+from panpipe.model.storage import addresses, manifest
 
 # Apart from the seeds that people choose.
 _OTHER_SEED = 2**32
@@ -180,6 +181,7 @@ def _inspect(
             'or set decode_groundtruth_label: false to predict only'
         )
     if with_labels:
+        _check_dataset(options, section, file)
         _check_classes(record, labels, f'{section}.dataset is {options.dataset}, but {file}')
     return files, len(first)
 
@@ -190,6 +192,18 @@ def _refuse_blurred(files: Sequence[str], section: str) -> None:
         raise errors.InputError(
             f'{section}.file_pattern: {blurred} was converted with --semantic_only, so things are not told '
             'apart; convert again without, or set model_options.panoptic_deeplab.instance.enable: false'
+        )
+
+
+def _check_dataset(options: config.DatasetOptions, section: str, file: str) -> None:
+    """Compares the configured data set with that of the manifest beside a file, if that tells."""
+    told = manifest.read(addresses.parent(file))
+    kept = datasets.of_copy(told.kept) if told else None
+    difference = datasets.find(options.dataset).description.difference(kept.description) if kept else ''
+    if kept and difference:
+        raise errors.InputError(
+            f'{section}.dataset is {options.dataset}, but {file} was converted from {kept.name}: '
+            f'{difference}; name the data set that it was converted from, or convert again'
         )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from panpipe.model import errors
-from panpipe.model.storage import addresses, files
+from panpipe.model.storage import addresses, descriptions, files, typed_json
 
 NAME = 'manifest.json'
 SCHEMA = 1
@@ -52,12 +52,6 @@ class Split:
     shards: tuple[Shard, ...]
     plan: str = ''
 
-    @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> Self:
-        """Reads what `dataclasses.asdict` makes of a split."""
-        shards = tuple(Shard(**shard) for shard in told['shards'])
-        return cls(**{**told, 'shards': shards})
-
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
@@ -67,27 +61,35 @@ class Manifest:
       dataset: name of the data set.
       panpipe: version of the program that wrote it.
       splits: by name.
+      description: of a custom data set; earlier versions did not keep it.
     """
 
     dataset: str
     panpipe: str
     splits: Mapping[str, Split]
+    description: descriptions.Description | None = None
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """Reads the content of the file.
 
         Raises:
-          KeyError, TypeError, AttributeError, ValueError: it is of another form.
+          ValueError: it is of another form.
         """
-        if content.get('schema') != SCHEMA:
-            raise ValueError(f'schema is {content.get("schema")!r}, this version reads {SCHEMA}')
-        splits = {name: Split.from_json(told) for name, told in content['splits'].items()}
-        return cls(str(content['dataset']), str(content['panpipe']), splits)
+        told = dict(content)
+        schema = told.pop('schema', None)
+        if schema != SCHEMA:
+            raise ValueError(f'schema is {schema!r}, this version reads {SCHEMA}')
+        return typed_json.decode(cls, told)
 
     def to_json(self) -> dict[str, Any]:
         """Makes the content of the file."""
-        return {'schema': SCHEMA, **dataclasses.asdict(self)}
+        return {'schema': SCHEMA, **typed_json.encode(self)}
+
+    @property
+    def kept(self) -> descriptions.Named:
+        """The data set that the records were made of."""
+        return descriptions.Named(self.dataset, self.description)
 
     def shard(self, name: str) -> Shard | None:
         """Finds a file by its name."""

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The folder of one training run: checkpoints, TensorBoard summaries, the last evaluation, the best weights.
 
-<model_dir>/<experiment_name>/   checkpoint, ckpt-<step>.*, evaluation.json, train/ and eval/ (event files)
+<model_dir>/<experiment_name>/   dataset.json, checkpoint, ckpt-<step>.*, evaluation.json
+                     …/train/    event files, so in …/eval/
                      …/vis/      000000_image.png, … where evaluator_options.save_predictions is set
                      …/slots/    slots.json, 000000.png, … of a mask transformer: what its slots hold
                      …/best/     checkpoint, ckpt-<step>.*, best.json
 """
 
 import functools
+import json
 import os
 from collections.abc import Mapping
 
@@ -15,9 +17,9 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.image import metadata  # type: ignore[import-untyped]
 
-from panpipe.model import errors
+from panpipe.model import datasets, errors
 from panpipe.model.metrics import result_files, results
-from panpipe.model.storage import files
+from panpipe.model.storage import files, typed_json
 
 # Files of a run that hold an evaluation: the last one, and that of the best weights.
 LAST = 'evaluation.json'
@@ -59,6 +61,12 @@ class RunDirectory:
             checkpoint, os.path.join(self.path, os.path.dirname(BEST)), max_to_keep=1, checkpoint_name='ckpt'
         )
 
+    def keep_dataset(self, spec: datasets.DatasetSpec) -> None:
+        """Writes down the data set that the run is trained on, unless that is done."""
+        path = os.path.join(self.path, datasets.RUN_COPY)
+        if not files.exists(path):
+            files.write_whole(path, json.dumps(typed_json.encode(spec.copied), indent=2).encode() + b'\n')
+
     def scalars(self, kind: str, values: dict[str, float], step: int) -> None:
         """Adds TensorBoard scalars to the event file of `kind`, 'train' or 'eval'."""
         with self._writer(kind).as_default(step=step):
@@ -91,6 +99,27 @@ class RunDirectory:
     @functools.cache  # noqa: B019 (one run directory a process)
     def _writer(self, kind: str) -> tf.summary.SummaryWriter:
         return tf.summary.create_file_writer(os.path.join(self.path, kind))
+
+
+def check_dataset(run: str, spec: datasets.DatasetSpec, section: str) -> None:
+    """Compares a data set with that of a run, as far as it is known.
+
+    Args:
+      run: the folder of the run, or a checkpoint in it.
+      spec: the data set.
+      section: of the configuration that names it.
+
+    Raises:
+      errors.InputError: the run was trained on another one.
+    """
+    above = os.path.dirname(run), os.path.dirname(os.path.dirname(run))
+    kept = datasets.kept_in(run, *above)
+    difference = kept[1].description.difference(spec.description) if kept else ''
+    if kept and difference:
+        raise errors.InputError(
+            f'{kept[0]} was trained on {kept[1].name}, but {section}.dataset is {spec.name}: {difference}; '
+            'name the same data set, or choose another experiment_name'
+        )
 
 
 def write_png(path: str, picture: np.ndarray) -> None:

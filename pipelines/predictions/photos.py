@@ -41,8 +41,8 @@ class Photos(abc.ABC):
     @abc.abstractmethod
     def read(
         self, root: beam.Pipeline, done: frozenset[str], policy: failures.Policy
-    ) -> tuple[beam.PCollection[str], beam.PCollection[saved_model.Image], beam.PCollection]:
-        """Returns the names of all images, those images that are not done, and dead letters."""
+    ) -> tuple[beam.PCollection[saved_model.Image], beam.PCollection[saved_model.Image], beam.PCollection]:
+        """Returns all images without their bytes, those that are not done with them, and dead letters."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,12 +67,14 @@ class ImageFiles(Photos):
 
     def read(
         self, root: beam.Pipeline, done: frozenset[str], policy: failures.Policy
-    ) -> tuple[beam.PCollection[str], beam.PCollection[saved_model.Image], beam.PCollection]:
-        """Returns the names of all images, those images that are not done, and dead letters."""
+    ) -> tuple[beam.PCollection[saved_model.Image], beam.PCollection[saved_model.Image], beam.PCollection]:
+        """Returns all images without their bytes, those that are not done with them, and dead letters."""
         listed = root | 'Name files' >> beam.Create(
             [dataclasses.replace(e, label=None) for e in self.entries]
         )
-        names = listed | 'Names' >> beam.Map(_name)
+        names = listed | 'Bare' >> beam.Map(
+            lambda entry: saved_model.Image(entry.image_id, b'', entry.official_id)
+        )
         loaded = (
             listed
             | 'Leave out done' >> beam.Filter(lambda entry: _name(entry) not in done)
@@ -102,12 +104,12 @@ class Records(Photos):
 
     def read(
         self, root: beam.Pipeline, done: frozenset[str], policy: failures.Policy
-    ) -> tuple[beam.PCollection[str], beam.PCollection[saved_model.Image], beam.PCollection]:
-        """Returns the names of all images, those images that are not done, and dead letters."""
+    ) -> tuple[beam.PCollection[saved_model.Image], beam.PCollection[saved_model.Image], beam.PCollection]:
+        """Returns all images without their bytes, those that are not done with them, and dead letters."""
         paths = [told.path for told in self.found]
         serialized, letters = root | 'Read files' >> lookup.ReadRecords(paths, policy)
         loaded = serialized | 'Parse' >> failures.Try(policy, lambda record: (_image(record),), _size).split()
-        names = loaded.results | 'Names' >> beam.Map(lambda image: image.name)
+        names = loaded.results | 'Bare' >> beam.Map(lambda image: image._replace(encoded=b''))
         images = loaded.results | 'Leave out done' >> beam.Filter(lambda image: image.name not in done)
         both = (letters, loaded[failures.LETTERS]) | 'Join letters' >> beam.Flatten()
         return names, images, both

@@ -2,8 +2,8 @@
 """A SavedModel of `panpipe export` as a model of Beam's RunInference."""
 
 import concurrent.futures
+import functools
 import gc
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,14 +13,15 @@ from apache_beam.utils import shared
 from panpipe.model import datasets, errors
 from panpipe.model.inputs import records
 from panpipe.model.jobs import quiet
-from panpipe.model.storage import addresses, cache, files
+from panpipe.model.storage import cache, exported
 from panpipe.pipelines.formats.maps import Maps
+from panpipe.pipelines.running import failures
 
 # So many are decoded, predicted and written side by side, and done again after an interruption.
 _BATCH = 4
 _DECODERS = 2
 _SHOWN = 120  # characters of what TensorFlow says
-_FACTS = 'assets.extra/panpipe.json'
+_FAIL = failures.Policy()
 
 
 class Image(NamedTuple):
@@ -35,6 +36,9 @@ class Image(NamedTuple):
     name: str
     encoded: bytes
     official_id: str | int | None = None
+
+
+Predicted = Maps | failures.DeadLetter
 
 
 class Predictor:
@@ -54,26 +58,33 @@ class Predictor:
 
             quiet.find_devices()
 
-        noted = facts(folder)
-        if noted['uses_op'] and library.load() is None:
+        noted = exported.read(folder)
+        if noted.uses_op and library.load() is None:
             raise errors.InputError(
                 f'{folder} was exported with the compiled merge op, which is not built for TensorFlow '
                 f'{tf.__version__} here; run `python -m panpipe.custom_ops.build`, or export with --pure_tf'
             )
         self._tensorflow = tf
-        self._has_instances = noted['has_instances']
+        self._has_instances = noted.has_instances
         self._model = tf.saved_model.load(cache.tree('--saved_model', folder))
         gc.freeze()  # what TensorFlow keeps need not be looked through again and again
 
-    def predict(self, images: Sequence[Image]) -> list[Maps]:
+    def predict(self, images: Sequence[Image], policy: failures.Policy = _FAIL) -> list[Predicted]:
         """Predicts images one by one, because their sizes differ; the next ones are decoded meanwhile.
 
+        Args:
+          images: some of any sizes.
+          policy: of those that cannot be decoded or predicted.
+
         Raises:
-          errors.InputError: an image cannot be decoded.
+          errors.InputError: there is such an image, and the policy is to fail.
         """
         with concurrent.futures.ThreadPoolExecutor(_DECODERS) as ahead:
-            decoded = ahead.map(self._decode, images)
-            return [self._predict(image, pixels) for image, pixels in zip(images, decoded, strict=True)]
+            decoded = [ahead.submit(self._decode, image) for image in images]
+            return [
+                policy.attempt(image.name, functools.partial(self._predict, image, pixels))
+                for image, pixels in zip(images, decoded, strict=True)
+            ]
 
     def _decode(self, image: Image) -> Any:
         """Returns pixels, uint8 [height, width, 3]. TensorFlow's decoders are those of training."""
@@ -84,7 +95,8 @@ class Predictor:
             records.decode_image(image.encoded, f'image {image.name}')  # tells whose fault it is
             raise
 
-    def _predict(self, image: Image, pixels: Any) -> Maps:
+    def _predict(self, image: Image, decoded: concurrent.futures.Future[Any]) -> Maps:
+        pixels = decoded.result()
         try:
             found = self._model.signatures['pixels'](image=pixels)
         except self._tensorflow.errors.OpError as error:
@@ -98,25 +110,28 @@ class Predictor:
 def _refused(name: str, shape: Sequence[int], error: Exception) -> str:
     """Says that the model cannot predict an image, and why: what TensorFlow says, the first line of it."""
     reason = ' '.join(str(getattr(error, 'message', error)).partition('\n')[0].split())
+    is_memory = type(error).__name__ == 'ResourceExhaustedError'
+    cure = 'make it smaller, or take a larger machine' if is_memory else 'make it larger or less narrow'
     return (
         f'image {name}, {shape[0]} x {shape[1]} pixels (height x width), cannot be predicted '
-        f'({reason[:_SHOWN]}); make it larger or less narrow, or leave it out'
+        f'({reason[:_SHOWN]}); {cure}, or leave it out (--on_error skip)'
     )
 
 
-class Handler(base.ModelHandler[Image, Maps, Predictor]):
+class Handler(base.ModelHandler[Image, Predicted, Predictor]):
     """Tells RunInference how to load and call a SavedModel: a few images at a time."""
 
-    def __init__(self, folder: str, *, is_shared: bool) -> None:
+    def __init__(self, folder: str, policy: failures.Policy, *, is_shared: bool) -> None:
         """Remembers the folder of the SavedModel; workers load it.
 
         Args:
           folder: of the SavedModel.
+          policy: of images that cannot be predicted.
           is_shared: worker processes of a machine use one copy, in a process of its own. Images and maps
             then travel between processes, which takes time.
         """
         super().__init__(min_batch_size=_BATCH, max_batch_size=_BATCH)
-        self._folder, self._is_shared = folder, is_shared
+        self._folder, self._policy, self._is_shared = folder, policy, is_shared
 
     def load_model(self) -> Predictor:
         """Loads the model."""
@@ -124,10 +139,10 @@ class Handler(base.ModelHandler[Image, Maps, Predictor]):
 
     def run_inference(
         self, batch: Sequence[Image], model: Predictor, inference_args: Mapping[str, Any] | None = None
-    ) -> list[Maps]:
+    ) -> list[Predicted]:
         """Predicts images."""
         del inference_args
-        return model.predict(batch)
+        return model.predict(batch, self._policy)
 
     def get_num_bytes(self, batch: Sequence[Image]) -> int:
         """Counts the bytes of the image files."""
@@ -150,24 +165,12 @@ def release() -> None:
     shared.Shared().acquire(set)
 
 
-def facts(folder: str) -> Mapping[str, Any]:
-    """Reads what the exporter noted beside a SavedModel: `dataset`, `uses_op` and `has_instances`.
+def dataset(folder: str) -> datasets.DatasetSpec:
+    """Finds the data set that the SavedModel was trained on.
 
     Raises:
-      errors.InputError: the folder is no SavedModel of panpipe.
+      errors.InputError: the folder is no SavedModel of panpipe; or an earlier version wrote it, without the
+        description of a custom data set, which is not where it was.
     """
-    if not files.is_file(addresses.join(folder, 'saved_model.pb')):
-        raise errors.InputError(f'{folder} holds no saved_model.pb; make one with `panpipe export`')
-    try:
-        noted = json.loads(files.read(addresses.join(folder, _FACTS)))
-        return {key: noted[key] for key in ('dataset', 'uses_op', 'has_instances')}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise errors.InputError(
-            f'{addresses.join(folder, _FACTS)} cannot be read ({type(error).__name__}: {error}); '
-            'export the model again with `panpipe export`'
-        ) from error
-
-
-def dataset(folder: str) -> datasets.DatasetSpec:
-    """Finds the data set that the SavedModel was trained on."""
-    return datasets.find(facts(folder)['dataset'])
+    kept = exported.read(folder).kept
+    return datasets.of_copy(kept) or datasets.find(kept.dataset)

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Records out of files of records, one by one or in a pipeline, without TensorFlow."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
 
-from panpipe.model import errors
+from panpipe.model import datasets, errors
 from panpipe.model.inputs import records
-from panpipe.model.storage import addresses, manifest, record_sets, tfrecords
+from panpipe.model.storage import addresses, files, manifest, record_sets, tfrecords
 from panpipe.pipelines.running import failures
 
 
@@ -53,13 +53,42 @@ def read(paths: Sequence[str]) -> Iterator[bytes]:
         yield from tfrecords.read(path)
 
 
-def dataset(path: str) -> str | None:
-    """Names the data set that the manifest beside a record file tells of, or None where there is none."""
+def dataset(paths: Iterable[str], given: str | None = None) -> datasets.DatasetSpec | None:
+    """Finds the data set of records: as the manifests beside them say, or as it is given.
+
+    Args:
+      paths: of the files.
+      given: what the user calls it, or None. Its description may be gone: records keep a copy.
+
+    Returns:
+      The data set, or None where nothing tells.
+
+    Raises:
+      errors.InputError: the records are of another data set than the given one, or of several.
+    """
+    found = None
+    for folder in dict.fromkeys(map(addresses.parent, paths)):
+        told = _manifest(folder, is_needed=given is None)
+        kept = datasets.of_copy(told.kept) if told else None
+        if found is None and given is not None:
+            found = kept if kept and kept.name == given and not files.exists(given) else datasets.find(given)
+        found = found or kept
+        difference = found.description.difference(kept.description) if found and kept else ''
+        if found and kept and difference:
+            raise errors.InputError(
+                f'the records in {folder} are of {kept.name}, another data set than {found.name}: '
+                f'{difference}; name the data set that they were converted from, or convert again'
+            )
+    return found
+
+
+def _manifest(folder: str, *, is_needed: bool) -> manifest.Manifest | None:
     try:
-        told = manifest.read(addresses.parent(path))
+        return manifest.read(folder)
     except errors.InputError as error:
+        if not is_needed:
+            return None
         raise errors.InputError(f'{error}; or name the data set: --dataset') from error
-    return told.dataset if told else None
 
 
 def find(paths: Sequence[str], wanted: str | None) -> Iterator[bytes]:

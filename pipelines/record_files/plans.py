@@ -13,7 +13,7 @@ import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
-from panpipe.model.storage import addresses, files, record_sets
+from panpipe.model.storage import addresses, descriptions, files, record_sets, typed_json
 from panpipe.pipelines.sources import entries
 
 _PLAN = 'plan.json'
@@ -56,6 +56,7 @@ class Plan:
       label_format: 'zlib' or 'raw'.
       has_instances: labels are instance-aware.
       shards: names of the files by split.
+      description: of a custom data set.
     """
 
     digest: str
@@ -64,6 +65,7 @@ class Plan:
     label_format: str
     has_instances: bool
     shards: Mapping[str, tuple[str, ...]]
+    description: descriptions.Description | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -80,7 +82,7 @@ class Plan:
             return
         for shard in shards:
             files.write_whole(addresses.join(staging, f'{shard.name}.plan'), pickle.dumps(shard))
-        content = json.dumps(dataclasses.asdict(self)).encode()
+        content = json.dumps(typed_json.encode(self)).encode()
         files.write_whole(addresses.join(staging, _PLAN), content)
 
     @classmethod
@@ -90,8 +92,7 @@ class Plan:
         Raises:
           errors.InputError: there is none.
         """
-        told: dict[str, Any] = json.loads(files.read(addresses.join(staging, _PLAN)))
-        return cls(**{**told, 'shards': {split: tuple(names) for split, names in told['shards'].items()}})
+        return typed_json.decode(cls, json.loads(files.read(addresses.join(staging, _PLAN))))
 
 
 def shard(staging: str, name: str) -> Shard:

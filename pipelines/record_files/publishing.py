@@ -20,6 +20,8 @@ from panpipe.pipelines.record_files import plans, shards
 from panpipe.pipelines.running import failures
 
 _POLL_SECONDS, _POLL_SECONDS_REMOTE = 0.5, 3.0  # an object store takes money for each look
+# Workers may do this step twice, at the same time; the job itself holds the lock of the folder.
+_LOCK, _PATIENCE = '.publishing', 300.0
 
 
 class Publish(beam.DoFn):
@@ -43,7 +45,7 @@ def publish(staging: str, output: str, digest: str, policy: failures.Policy) -> 
     Raises:
       errors.InputError: a shard is missing, too many images were skipped, or another run publishes there.
     """
-    with lock.held(output, digest):
+    with lock.held(addresses.join(output, _LOCK), 'convert', _PATIENCE):
         if _is_published(output, digest) and not files.exists(staging):
             return  # a runner did this step twice
         plan = plans.Plan.read(staging)
@@ -101,12 +103,12 @@ def progress(staging: str, total: int, console: TextIO) -> Iterator[None]:
 def _manifest(
     plan: plans.Plan, done: dict[str, shards.Finished], earlier: manifest.Manifest | None
 ) -> manifest.Manifest:
-    splits = dict(earlier.splits) if earlier and earlier.dataset == plan.dataset else {}
+    splits = dict(earlier.splits) if earlier else {}
     for split, names in plan.shards.items():
         listed = tuple(done[name].shard for name in names)
         images = sum(shard.records for shard in listed)
         splits[split] = manifest.Split(images, plan.label_format, plan.has_instances, listed, plan.digest)
-    return manifest.Manifest(plan.dataset, plan.version, splits)
+    return manifest.Manifest(plan.dataset, plan.version, splits, plan.description)
 
 
 def _is_readable(output: str) -> bool:

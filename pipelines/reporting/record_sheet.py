@@ -19,14 +19,14 @@ class Options:
     """Sets how a record is shown.
 
     Attributes:
-      dataset: name of its data set, or None for that of the configuration.
+      dataset: of the record, or None for that of the configuration.
       experiment_path: of a configuration, or None.
       overrides: of its fields.
       crops: number of augmented crops, which need a configuration.
       seed: of the crops.
     """
 
-    dataset: str | None
+    dataset: datasets.DatasetSpec | None
     experiment_path: str | None = None
     overrides: tuple[str, ...] = ()
     crops: int = 0
@@ -110,7 +110,8 @@ def _crops(
     if not options.crops:
         return []
     rows = []
-    named = dataclasses.replace(experiment.train_dataset_options, dataset=options.dataset or spec.name)
+    known = experiment.train_dataset_options.dataset or spec.name
+    named = dataclasses.replace(experiment.train_dataset_options, dataset=known)
     experiment = dataclasses.replace(experiment, train_dataset_options=named)
     for number, crop in enumerate(previews.crops(serialized, experiment, options.crops, options.seed), 1):
         height, width = crop.targets.semantic.shape
@@ -122,15 +123,17 @@ def _crops(
 
 def _spec(options: Options, experiment: config.Experiment) -> datasets.DatasetSpec:
     named = experiment.train_dataset_options.dataset
-    if options.dataset and named and options.dataset != named:
-        raise errors.InputError(
-            f'the records are of {options.dataset}, but {options.experiment_path} has {_SECTION}.dataset '
-            f'{named}; give the configuration of that data set, or --set {_SECTION}.dataset={options.dataset}'
-        )
-    name = options.dataset or named
-    if not name:
+    spec = options.dataset or (datasets.find(named) if named else None)
+    if spec is None:
         raise errors.InputError('no manifest.json beside the records names their data set; give --dataset')
-    return datasets.find(name)
+    difference = datasets.find(named).description.difference(spec.description) if named else ''
+    if difference:
+        raise errors.InputError(
+            f'the records are of {spec.name}, but {options.experiment_path} has {_SECTION}.dataset '
+            f'{named}: {difference}; give the configuration of that data set, or '
+            f'--set {_SECTION}.dataset={spec.name}'
+        )
+    return spec
 
 
 def _check_classes(record: records.Record, spec: datasets.DatasetSpec) -> None:

@@ -65,8 +65,8 @@ def test_custom_data_set(tmp_path):
         ({'id': 7}, 'id of cell is 7; it must be 0 .. num_classes - 1 = 1'),
         ({'official_id': -5}, 'official_id of cell is -5'),
         ({'official_id': 2**16}, 'it must be 0 .. 65535'),
-        ({'is_thing': 'false'}, "is_thing 'false'; they must be a text and true or false"),
-        ({'name': None}, 'category 1 has name None'),
+        ({'is_thing': 'false'}, r"categories\[0\].is_thing is 'false', not true or false"),
+        ({'name': None}, r"categories\[0\].name is 'None', not a text"),
         ({'id': 0}, 'ignore_label 0 is the id of cell'),
     ],
 )

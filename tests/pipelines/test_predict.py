@@ -21,6 +21,7 @@ from panpipe.model.inputs import records
 from panpipe.pipelines import predict, sources, validate
 from panpipe.pipelines.formats import maps, png, segments
 from panpipe.pipelines.predictions import notes, resumption, saved_model
+from panpipe.pipelines.running import failures
 
 SPECS = {spec.layout: spec for spec in datasets.SPECS.values()}
 STUFF, THING = thresholds.STUFF, thresholds.THING
@@ -126,7 +127,7 @@ def test_records(models, photos, tmp_path):
 def test_beam_equals_the_bare_model(models, photos):
     path = next(photos.rglob('*.png'))
     image = saved_model.Image(path.stem, path.read_bytes())
-    handler = saved_model.Handler(str(models['coco']), is_shared=True)
+    handler = saved_model.Handler(str(models['coco']), failures.Policy(), is_shared=True)
     (maps,) = handler.run_inference([image], handler.load_model())
     np.testing.assert_array_equal(maps.panoptic, _expected(np.array(Image.open(path)), 'coco'))
     assert maps.panoptic.dtype == maps.semantic.dtype == np.int32
@@ -189,6 +190,59 @@ def test_a_model_without_facts_is_refused(models, photos, tmp_path, capsys):
     (tmp_path / 'model' / 'assets.extra' / 'panpipe.json').write_text('{"dataset": "coco_panoptic"}')
     assert _run(tmp_path / 'model', photos, tmp_path / 'out') == 2
     assert 'export the model again' in capsys.readouterr().err
+
+
+class Crops(thresholds.Thresholds):
+    """Serves as before, but cannot shrink a strip to the crop, as resizing to 0 rows fails."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8, 'image')])
+    def serve_pixels(self, image):
+        size = tf.shape(image)[:2]
+        small = tf.image.resize(tf.cast(image, tf.float32), size * 65 // tf.reduce_max(size))
+        with tf.control_dependencies([tf.debugging.assert_greater(tf.size(small), 0)]):
+            return super().serve_pixels(image)
+
+
+@pytest.fixture
+def crops(models, tmp_path):
+    folder = tmp_path / 'crops'
+    model = Crops(SPECS['coco'])
+    tf.saved_model.save(model, str(folder), signatures={'pixels': model.serve_pixels})
+    shutil.copytree(models['coco'] / 'assets.extra', folder / 'assets.extra', dirs_exist_ok=True)
+    return folder
+
+
+@pytest.mark.parametrize('how', ['strip', 'damaged'])
+def test_an_image_that_fails_in_the_model_is_named_or_skipped(crops, photos, tmp_path, capsys, how):
+    path = photos / 'day0/strip.png'
+    Image.fromarray(np.zeros((3, 1920, 3), np.uint8)).save(path)
+    if how == 'damaged':  # of its pixels, which only the decoder of TensorFlow finds
+        path = path.rename(path.with_suffix('.jpg'))
+        Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(path)
+        path.write_bytes(path.read_bytes()[:-200])
+    assert _run(crops, photos, tmp_path / 'out') == 2
+    (told,) = (line for line in capsys.readouterr().err.splitlines() if ': error: ' in line)
+    if how == 'strip':
+        assert 'image strip, 3 x 1920 pixels (height x width), cannot be predicted' in told
+        assert 'make it larger or less narrow, or leave it out (--on_error skip)' in told
+    assert not (tmp_path / 'out').exists()
+    assert _run(crops, photos, tmp_path / 'out', '--on_error', 'skip') == 0
+    content = json.loads((tmp_path / 'out/panoptic.json').read_text())
+    assert len(content['annotations']) == 3
+    (letter,) = (tmp_path / 'out.dead_letters.jsonl').read_text().splitlines()
+    assert json.loads(letter)['image'] == 'strip'
+    assert 'wrote 3 predictions' in capsys.readouterr().out
+
+
+def test_records_whose_names_are_one_number_need_ids(models, tmp_path, capsys):
+    path = tmp_path / 'val'
+    encoded = png.encode(np.zeros((8, 8, 3), np.uint8))
+    for ids, status in (((None, None), 2), ((5, 6), 0)):
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for name, number in zip(('1', '01'), ids, strict=True):
+                writer.write(records.serialize(records.Record(name, encoded, 'png', 8, 8, None, number)))
+        assert _run(models['coco'], path, tmp_path / 'out') == status
+    assert '01 and 1 would both be called 1 in panoptic.json; convert' in capsys.readouterr().err
 
 
 def test_images_of_one_name_are_refused():

@@ -62,14 +62,14 @@ def test_one_record_is_found_by_name(folder):
 
 
 def test_the_data_set_is_that_of_the_manifest_beside_the_file(folder, monkeypatch):
-    assert lookup.dataset(str(folder / 'train-0.tfrecord')) == 'coco_panoptic'
+    assert lookup.dataset([str(folder / 'train-0.tfrecord')]).name == 'coco_panoptic'
     monkeypatch.chdir(folder)
-    assert lookup.dataset('train-0.tfrecord') == 'coco_panoptic'
-    assert lookup.dataset(str(folder / 'train-folder' / 'train-0.tfrecord')) is None
+    assert lookup.dataset(['train-0.tfrecord']).name == 'coco_panoptic'
+    assert lookup.dataset([str(folder / 'train-folder' / 'train-0.tfrecord')]) is None
     for content in ('{', '[]', '{}'):
         (folder / 'manifest.json').write_text(content)
         with pytest.raises(errors.InputError, match=r'is damaged .* name the data set: --dataset'):
-            lookup.dataset('train-0.tfrecord')
+            lookup.dataset(['train-0.tfrecord'])
 
 
 @pytest.mark.parametrize('spoil', [lambda b: b[:-5], lambda b: b[:9], lambda b: b'{}' * 40, gzip.compress])
