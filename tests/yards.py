@@ -69,6 +69,16 @@ class Yard:
         change(content)
         path.write_text(json.dumps(content))
 
+    def add_classes(self):
+        """Writes the maps of category ids, without instances, from the panoptic ones."""
+        for entry in json.loads(self.panoptic.read_text())['annotations']:
+            ids = ids_of(self.png(entry['file_name']))
+            classes = np.zeros(ids.shape, np.uint8)
+            for segment in entry['segments_info']:
+                classes[ids == segment['id']] = segment['category_id']
+            save(self.root / 'annotations' / f'semantic_{self.split}' / entry['file_name'], classes)
+        return self
+
     def add_instances(self):
         """Writes the instance file: masks run-length coded, one as a polygon."""
         content = json.loads(self.panoptic.read_text())

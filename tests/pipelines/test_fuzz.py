@@ -4,11 +4,11 @@
 Each mutation is told by its number, so that a failure can be had again.
 """
 
-import json
 import shutil
 
 import numpy as np
 import pytest
+import spoiling
 import yards
 
 import synthetic
@@ -20,68 +20,6 @@ from panpipe.pipelines.predictions import prediction_files
 from panpipe.pipelines.scoring import instance_ap, joined, own_score, panoptic_files, truths
 
 MUTATIONS = 2000
-_VALUES = (None, -1, 0, 1, 2.5, 10**30, float('nan'), '', 'x', '\ud800', 'a\0b', '../..', [], {}, [1], True)
-
-
-def _spots(content, found):
-    """Lists (container, key) of all values of a JSON content."""
-    for key, value in content.items() if isinstance(content, dict) else enumerate(content):
-        found.append((content, key))
-        if isinstance(value, dict | list):
-            _spots(value, found)
-    return found
-
-
-def _spoil_json(rng, path):
-    content = json.loads(path.read_bytes())
-    spots = _spots(content, [])
-    container, key = spots[rng.integers(len(spots))]
-    if rng.random() < 0.4:
-        del container[key]
-    elif rng.random() < 0.2 and isinstance(container, list):
-        container.append(container[key])
-    else:
-        container[key] = _VALUES[rng.integers(len(_VALUES))]
-    path.write_text(json.dumps(content))
-
-
-def _spoil_bytes(rng, path):
-    content = bytearray(path.read_bytes())
-    if rng.random() < 0.5:
-        content = content[: rng.integers(len(content))]
-    else:
-        for place in rng.integers(0, len(content), rng.integers(1, 9)):
-            content[place] = rng.integers(256)
-    path.write_bytes(bytes(content))
-
-
-def _rename(rng, path):
-    path.rename(path.with_name(['other', 'x' * 200, 'a b', 'é'][rng.integers(4)] + path.suffix))
-
-
-def _flip_labels(rng, path):
-    if path.suffix != '.png':
-        return _spoil_bytes(rng, path)
-    pixels = yards.pixels(path)
-    height, width = pixels.shape[:2]
-    top, left = rng.integers(height), rng.integers(width)
-    pixels[top : top + 5, left : left + 5] = rng.integers(0, 256)
-    yards.save(path, pixels)
-    return None
-
-
-def _spoil(rng, root):
-    """Spoils one to three files of a folder."""
-    for _ in range(rng.integers(1, 4)):
-        paths = sorted(path for path in root.rglob('*') if path.is_file())
-        path = paths[rng.integers(len(paths))]
-        ways = [_spoil_bytes, _rename, _flip_labels]
-        if path.suffix == '.json' and rng.random() < 0.9:
-            ways = [_spoil_json]
-        try:
-            ways[rng.integers(len(ways))](rng, path)
-        except (ValueError, OSError):  # it was spoilt before
-            path.unlink()
 
 
 def _read_all(root, spec):
@@ -136,7 +74,7 @@ def _run(sound, root, number):
     shutil.rmtree(root, ignore_errors=True)
     shutil.copytree(sound, root)
     spec = datasets.find(str(root / 'yard.json'))
-    _spoil(np.random.default_rng(number), root)
+    spoiling.folder(np.random.default_rng(number), root)
     refusals = 0
     for way in (lambda *_: datasets.find(str(root / 'yard.json')), *_WAYS):
         try:
