@@ -22,7 +22,7 @@ from panpipe.pipelines.running import mistakes, worker_process
 _NAMES = ('FnApiRunner', 'DirectRunner', 'BundleBasedDirectRunner', 'SwitchingDirectRunner')
 _PROCESSES = 'multi_processing'
 # After a killed worker the runner may wait for ever for what it will not say.
-_SECONDS_TO_STOP = 15.0
+_SECONDS_TO_STOP = 10.0
 
 
 def serves(beam_options: pipeline_options.PipelineOptions) -> bool:

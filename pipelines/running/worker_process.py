@@ -9,8 +9,6 @@ import os
 import signal
 import sys
 
-from apache_beam.runners.worker import sdk_worker_main
-
 _PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
 
 
@@ -29,4 +27,7 @@ def end_with_parent() -> None:
 
 if __name__ == '__main__':
     end_with_parent()
+    # Only now, for this takes seconds, in which the parent may end.
+    from apache_beam.runners.worker import sdk_worker_main
+
     sdk_worker_main.main(sys.argv)

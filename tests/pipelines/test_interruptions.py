@@ -17,6 +17,7 @@ from panpipe.model.storage import files, manifest, record_sets
 from panpipe.pipelines import convert
 from panpipe.pipelines.record_files import plans, publishing, shards
 
+STARTED: list[subprocess.Popen] = []
 PARALLEL = ('--direct_running_mode=multi_processing', '--direct_num_workers=2')
 
 
@@ -30,14 +31,23 @@ def _start(root, output, *options, before=''):
         f'{before}\nimport sys\nfrom panpipe.pipelines import convert\nsys.exit(convert.main(sys.argv[1:]))'
     )
     command = [sys.executable, '-c', program, *_arguments(root, output, *options)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    STARTED.append(process)
+    return process
+
+
+@pytest.fixture(autouse=True)
+def _nothing_goes_on():
+    yield
+    while STARTED:
+        STARTED.pop().kill()
 
 
 def _content(folder):
     return {path.name: path.read_bytes() for path in pathlib.Path(folder).iterdir() if path.is_file()}
 
 
-def _wait_for(condition, seconds=60):
+def _wait_for(condition, seconds=300):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
