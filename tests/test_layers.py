@@ -39,6 +39,7 @@ LAYERS = (
             'checkpoints',
             'foreign',
             'inference',
+            'predictor',
         )
     ),
     ('panpipe.model.training',),
@@ -48,8 +49,8 @@ RECORDS = ('panpipe.model.inputs.records',)
 EXCEPTIONS = {
     # Whether the evaluators' interpreter is there is told before any job needs it.
     'panpipe.components.doctor': ('panpipe.pipelines.scoring.official_python',),
-    # Without the library no SavedModel with ops loads.
-    'panpipe.pipelines.predictions.saved_model': ('panpipe.custom_ops.library',),
+    # The only job that predicts holds a model as Python programs do.
+    'panpipe.pipelines.predictions.saved_model': ('panpipe.model.predictor',),
     # Showing the data means showing the very targets and crops that training computes.
     'panpipe.pipelines.reporting.record_sheet': ('panpipe.model.inputs.previews',),
 }

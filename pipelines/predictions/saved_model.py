@@ -13,7 +13,7 @@ from apache_beam.utils import shared
 from panpipe.model import datasets, errors
 from panpipe.model.inputs import records
 from panpipe.model.jobs import quiet
-from panpipe.model.storage import cache, exported
+from panpipe.model.storage import exported
 from panpipe.pipelines.formats.maps import Maps
 from panpipe.pipelines.running import failures
 
@@ -54,19 +54,14 @@ class Predictor:
         with quiet.start():
             import tensorflow as tf
 
-            from panpipe.custom_ops import library
+            from panpipe.model import predictor
 
             quiet.find_devices()
 
         noted = exported.read(folder)
-        if noted.uses_op and library.load() is None:
-            raise errors.InputError(
-                f'{folder} was exported with the compiled merge op, which is not built for TensorFlow '
-                f'{tf.__version__} here; run `python -m panpipe.custom_ops.build`, or export with --pure_tf'
-            )
         self._tensorflow = tf
         self._has_instances = noted.has_instances
-        self._model = tf.saved_model.load(cache.tree('--saved_model', folder))
+        self._model = predictor.load(folder, noted)
         gc.freeze()  # what TensorFlow keeps need not be looked through again and again
 
     def predict(self, images: Sequence[Image], policy: failures.Policy = _FAIL) -> list[Predicted]:

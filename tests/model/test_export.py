@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import experiments
-from panpipe.model import build, checkpoints, datasets, export, inference
+from panpipe.model import build, checkpoints, datasets, export, inference, predictor
 from panpipe.model.inputs import pipeline
 from panpipe.model.postprocess import restore
 
@@ -66,6 +66,12 @@ def test_saved_model_equals_the_network(run, tmp_path):
     for name, value in expected._asdict().items():
         # Another order of float operations may decide a pixel between two classes otherwise.
         assert np.mean(np.isclose(value[0], served[name], atol=1e-4)) > 0.99, name
+
+    found = predictor.Predictor.open(output)(image)
+    assert found.spec.name == 'cityscapes_panoptic'
+    for name in ('panoptic', 'semantic'):
+        np.testing.assert_array_equal(getattr(found, name), served[name])
+    assert [*found.scores] == served['instance_ids'].numpy().tolist()
 
 
 def test_output_that_exists_is_refused(run, tmp_path, capsys):
