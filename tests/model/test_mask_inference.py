@@ -10,11 +10,13 @@ import pytest
 import tensorflow as tf
 
 import experiments
+import synthetic
 from panpipe.model import config, datasets, errors, export, inference, oracles, tensors
 from panpipe.model.experiment import schema
 from panpipe.model.inputs import pipeline
 from panpipe.model.metrics import result_files, slot_use
 from panpipe.model.training import evaluator, run_folder, slot_watch
+from panpipe.pipelines import predict, score, validate
 
 SPEC = datasets.SPECS['cityscapes_panoptic'].labels
 SLOTS = 6
@@ -125,3 +127,25 @@ def test_evaluation_tells_what_the_slots_hold(network, tmp_path):
     assert {name for images in found.values() for name in images} == {by_id[i].name for i in classes}
     assert all(len(images) == 1 for images in found.values())
     assert told.pictures == (slot_use.Shown('street', '000000.png'),)
+
+
+@pytest.mark.parametrize('method', [pytest.param('pixelwise', marks=pytest.mark.slow), 'maskwise'])
+def test_its_official_files_are_valid_and_scored(network, method, tmp_path):
+    """Prediction files of a mask transformer, whose things bear the numbers of their slots."""
+    raw = synthetic.toy(tmp_path / 'raw', images=6)
+    areas = {'thing_area_limit': 0, 'stuff_area_limit': 0}
+    export.save(
+        experiment(transformer_post_processing=method, **areas), network, str(tmp_path / 'model'), use_op=True
+    )
+    found = str(tmp_path / 'found')
+    given = ['--input', str(raw), '--split', 'val']
+    assert predict.main(['--saved_model', str(tmp_path / 'model'), *given, '--output', found]) == 0
+    truth = ['--ground_truth', str(raw), '--predictions', found]
+    assert validate.main(['--format', 'cityscapes', *truth]) == 0
+    scored = str(tmp_path / 'score.json')
+    assert score.main(['--format', 'cityscapes', *truth, '--output', scored]) == 0
+    result = result_files.read(scored, 'score')
+    assert result.num_images == 2
+    assert result.difference is not None
+    assert abs(result.difference.pq.all) < 1e-6
+    assert 0 <= result.instance.ap <= 100
