@@ -13,7 +13,7 @@ from panpipe.model.metrics import matching, overlaps
 SPEC = labels.LabelSpec(num_classes=3, thing_ids=(1, 2), label_divisor=10, ignore_label=9)
 IDS = st.sampled_from([0, 10, 11, 12, 20, 21, 90])
 MAPS = npst.arrays(np.int32, (3, 4), elements=IDS)
-FEWER = hypothesis.settings(deadline=None, max_examples=50)
+FEWER = hypothesis.settings(deadline=None, max_examples=30)
 
 
 def _match(truth, prediction, spec=SPEC, limit=1.0):

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as npst
 
 from panpipe.model.metrics import overlaps
 
-FEWER = hypothesis.settings(deadline=None, max_examples=50)
+FEWER = hypothesis.settings(deadline=None, max_examples=30)
 SHAPES = npst.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=5)
 IDS = st.sampled_from([0, 1, 7, 11003, 255000])
 MAPS = npst.arrays(np.int32, SHAPES, elements=IDS)

@@ -52,7 +52,7 @@ def _values(kind):
 
 
 @pytest.mark.parametrize('kind', KINDS)
-@hypothesis.settings(deadline=None, max_examples=10, suppress_health_check=list(hypothesis.HealthCheck))
+@hypothesis.settings(deadline=None, max_examples=8, suppress_health_check=list(hypothesis.HealthCheck))
 @hypothesis.given(data=st.data())
 def test_what_is_encoded_comes_back(kind, data):
     value = data.draw(_values(kind))
