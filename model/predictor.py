@@ -15,6 +15,8 @@ from panpipe.model.drawing import overlays
 from panpipe.model.metrics import masks
 from panpipe.model.storage import addresses, cache, exported
 
+_SHOWN = 120  # characters of what TensorFlow says
+
 
 @dataclasses.dataclass(frozen=True)
 class Segment:
@@ -87,14 +89,21 @@ def load(folder: addresses.Address, facts: exported.Facts) -> Any:
       facts: those that `storage.exported` reads there.
 
     Raises:
-      errors.InputError: the model needs the compiled ops, and they are not built here.
+      errors.InputError: the model needs the compiled ops, and they are not built here; or it is damaged.
     """
     if facts.uses_op and library.load() is None:
         raise errors.InputError(
             f'{folder} was exported with the compiled merge op, which is not built for TensorFlow '
             f'{tf.__version__} here; run `python -m panpipe.custom_ops.build`, or export with --pure_tf'
         )
-    return tf.saved_model.load(cache.tree('--saved_model', str(folder)))
+    place = cache.tree('--saved_model', str(folder))
+    try:
+        return tf.saved_model.load(place)
+    except Exception as error:  # whatever TensorFlow raises of damaged files
+        reason = ' '.join(str(error).split())[:_SHOWN]
+        raise errors.InputError(
+            f'{folder} cannot be loaded ({type(error).__name__}: {reason}); export the model again'
+        ) from error
 
 
 @dataclasses.dataclass(frozen=True)

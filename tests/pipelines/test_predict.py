@@ -192,6 +192,17 @@ def test_a_model_without_facts_is_refused(models, photos, tmp_path, capsys):
     assert 'export the model again' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('name', ['saved_model.pb', 'variables/variables.index'])
+def test_a_damaged_model_is_told(models, photos, tmp_path, capsys, name):
+    folder = tmp_path / 'model'
+    shutil.copytree(models['coco'], folder)
+    (folder / name).write_bytes((folder / name).read_bytes()[:20])
+    assert _run(folder, photos, tmp_path / 'out') == 2
+    (told,) = (line for line in capsys.readouterr().err.splitlines() if ': error: ' in line)
+    assert f'{folder} cannot be loaded (' in told
+    assert told.endswith('export the model again')
+
+
 class Crops(thresholds.Thresholds):
     """Serves as before, but cannot shrink a strip to the crop, as resizing to 0 rows fails."""
 
