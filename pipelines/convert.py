@@ -235,7 +235,7 @@ def _summarise(plan: plans.Plan, spec: datasets.DatasetSpec, output: str) -> Non
         told = written.splits[split] if written else None
         images = str(told.images) if told else '-'
         table.add_row(split, images, str(spec.splits[split] or '-'), str(len(plan.shards[split])))
-    rich.console.Console().print(table)
+    rich.console.Console(markup=False).print(table)
 
 
 def _tell_of_letters(output: str, counted: Mapping[str, int]) -> None:

@@ -129,7 +129,7 @@ def show(score: results.Result) -> None:
     if instance:
         grid.add_row('AP', _figure(instance.ap))
         grid.add_row('AP 50', _figure(instance.ap50))
-    console.Console().print(grid)
+    console.Console(markup=False).print(grid)
     print(f'panpipe score: {score.num_images} images, judged by {score.evaluator}')
     if instance and instance.undefined:
         print(f'panpipe score: instances have no score: {instance.undefined}')

@@ -255,7 +255,7 @@ def _classes(values: Mapping[str, np.ndarray], spec: datasets.DatasetSpec) -> li
 
 
 def _show(facts: Mapping[str, Any]) -> None:
-    console = rich.console.Console()
+    console = rich.console.Console(markup=False)
     table = rich.table.Table(title=f'{facts["dataset"]}: {facts["images"]} images')
     for column in ('class', 'share %', 'images', 'instances', 'crowds', 'weight'):
         table.add_column(column, justify='left' if column == 'class' else 'right')

@@ -147,14 +147,7 @@ class PanopticQuality:
         labels: label_codec.LabelSpec,
         limit: np.ndarray | float = 1.0,
     ) -> Self:
-        """Counts one image by what its segments share.
-
-        Args:
-          truth_ids: integer [truths], distinct panoptic ids.
-          predicted_ids: integer [predictions], likewise.
-          joint: int64 [truths, predictions], pixels that they share.
-          labels: what the ids mean.
-          limit: [truths, predictions], what the IoU of a pair is at most.
+        """Counts one image by what its segments share; the arguments are those of `matching.Matching.of`.
 
         Raises:
           ValueError: an id is neither of a class nor void.

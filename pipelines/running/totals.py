@@ -22,4 +22,4 @@ def show(job: str, counted: Mapping[str, int], seconds: float) -> None:
         f'{seconds:.1f}',
         f'{images / seconds:.1f}' if seconds else '-',
     )
-    rich.console.Console().print(table)
+    rich.console.Console(markup=False).print(table)

@@ -64,7 +64,7 @@ def figures(counted: tally.Tally, spec: datasets.DatasetSpec, judged: Judged) ->
 
 def show(found: Figures) -> None:
     """Prints the means, the sizes and the worst images."""
-    screen = console.Console()
+    screen = console.Console(markup=False)
     screen.print(_groups(found.result))
     screen.print(_counts('by segment size, per cent', found.result.by_size or {}))
     judged = [image for image in found.images if image.pq is not None]

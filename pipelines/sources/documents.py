@@ -91,7 +91,7 @@ def read(path: str, *, has_areas: bool = True) -> Document:
         for one in content.told['annotations']
     )
     _refuse_twins([annotation.image_id for annotation in found], path)
-    images = dict(_pictures(content))
+    images = _by_id(content)
     categories = list(map(_category, _listed(content, 'categories', 'category')))
     for number, count in collections.Counter(category.id for category in categories).items():
         if count > 1:
@@ -108,7 +108,7 @@ def read_images(path: str) -> dict[ImageId, Picture]:
       errors.InputError: as `read`.
     """
     content = fields.read(path, 'a JSON file of the COCO form', (), {'images': _plain_picture})
-    images = dict(_pictures(content))
+    images = _by_id(content)
     if images or content.told.get('annotations') is None:
         return images
     told = content.objects('annotations', 'annotation')
@@ -148,6 +148,15 @@ def _refuse_twins(ids: Sequence[ImageId], path: str) -> None:
     for number, count in collections.Counter(ids).items():
         if count > 1:
             raise errors.InputError(f'{path} lists the image {number} twice; keep one annotation of it')
+
+
+def _by_id(content: fields.Fields) -> dict[ImageId, Picture]:
+    listed = list(_pictures(content))
+    found = dict(listed)
+    if len(found) < len(listed):
+        number = next(i for i, count in collections.Counter(i for i, _ in listed).items() if count > 1)
+        raise errors.InputError(f'{content.where} lists the image {number} twice in images; keep one entry')
+    return found
 
 
 def _pictures(content: fields.Fields) -> Iterator[tuple[ImageId, Picture]]:

@@ -154,10 +154,11 @@ def test_check_is_skipped_in_one_line_without_a_compiler(monkeypatch, capsys, tm
     ('source', 'arguments', 'told'),
     [
         (gpu_check.ALONE, ['--cases', '4'], 'images of too many segments or centers: equal'),
-        (
+        pytest.param(
             gpu_check.BENCHMARK,
             ['--repeats', '2', '--height', '129', '--width', '257', '--batch', '2'],
             'all results equal',
+            marks=pytest.mark.slow,
         ),
     ],
     ids=['alone', 'benchmark'],

@@ -97,7 +97,10 @@ def dying(call, is_time):
 """
 
 
-@pytest.mark.parametrize('death', DEATHS)
+@pytest.mark.parametrize(
+    'death',
+    ['moving', *(pytest.param(death, marks=pytest.mark.slow) for death in DEATHS if death != 'moving')],
+)
 def test_a_killed_conversion_is_completed_byte_for_byte(raw, expected, death, tmp_path, capsys):
     process = _start(raw, tmp_path / 'records', before=PRELUDE + DEATHS[death])
     process.communicate(timeout=120)
@@ -140,6 +143,7 @@ def test_readers_see_the_earlier_set_until_the_manifest_is_there(raw, tmp_path):
         record_sets.find('--input', f'{output}/train*')
 
 
+@pytest.mark.slow
 def test_conversions_side_by_side_leave_both_splits_in_the_manifest(raw, expected, tmp_path):
     output = tmp_path / 'records'
     running = [_start(raw, output, f'--splits={split}') for split in ('train', 'val')]

@@ -161,6 +161,18 @@ def test_wrong_records_are_told(changes, words):
         statistics.summarize(_values(**changes), SPEC)
 
 
+def test_names_are_shown_as_they_are(capsys):
+    """Brackets mean nothing: a table would take them for markup."""
+    one = {'name': '[/car]', 'pixels': 1, 'is_thing': False, 'share': 1.0, 'images': 1, 'weight': 1.0}
+    sides = {side: {'min': 1, 'max': 1, 'mean': 1.0} for side in ('height', 'width')}
+    instances = {'total': 0, 'per_image': {'mean': 0.0, 'max': 0}}
+    facts = {'dataset': 'sets[bold]/[/tmp].json', 'images': 1, 'classes': [one], **sides, 'crop_size': (1, 1)}
+    statistics._show({**facts, 'void_share': 0.0, 'instances': instances, 'crowd_segments': 0})
+    shown = capsys.readouterr().out
+    assert '[/car]' in shown
+    assert 'sets[bold]/[/tmp].json' in ''.join(shown.split())
+
+
 def test_no_file(tmp_path, capsys):
     assert _run(tmp_path) == 2
     assert 'matches no file; give records that' in capsys.readouterr().err

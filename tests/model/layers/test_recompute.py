@@ -48,7 +48,7 @@ def _train(make, recomputes, steps=2):
     return losses, gradients, [v.numpy() for v in encoder.variables], step
 
 
-@pytest.mark.parametrize('make', [_residuals, _bottlenecks])
+@pytest.mark.parametrize('make', [_residuals, pytest.param(_bottlenecks, marks=pytest.mark.slow)])
 def test_losses_gradients_and_states_are_the_same(make):
     expected, found = (_train(make, recomputes) for recomputes in (False, True))
     np.testing.assert_allclose(found[0], expected[0], rtol=1e-6)
@@ -58,6 +58,7 @@ def test_losses_gradients_and_states_are_the_same(make):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_blocks_are_really_computed_twice():
     kept, again = (_train(_residuals, recomputes, 1)[3] for recomputes in (False, True))
 

@@ -4,6 +4,8 @@
 import subprocess
 import sys
 
+import pytest
+
 _PROGRAM = """
 import numpy as np
 import tensorflow as tf
@@ -36,6 +38,7 @@ print('done')
 """
 
 
+@pytest.mark.slow
 def test_statistics_are_those_of_all_replicas():
     """Synchronised or not, moving means follow all images; each image is normalized by its own group's."""
     done = subprocess.run([sys.executable, '-c', _PROGRAM], capture_output=True, text=True, check=False)

@@ -131,6 +131,10 @@ def test_wrong_annotations_are_told(annotations, words, tmp_path):
             {'images': [{'id': 9, 'file_name': '9.jpg', 'height': 2, 'width': '3'}]},
             'width of the image .* must be a whole number',
         ),
+        (
+            {'images': [{'id': 9, 'file_name': 'a.jpg'}, {'id': 9, 'file_name': 'b.jpg'}]},
+            'lists the image 9 twice in images; keep one entry$',
+        ),
         ({'categories': [{'id': 1}, {'id': 2}, {'id': 1}]}, 'lists the category 1 twice; keep one$'),
         ({'categories': [{'id': '1'}]}, 'id of the category .* must be a whole number'),
         ({'categories': [{'id': 1, 'isthing': 'yes'}]}, 'isthing of the category .* must be 0 or 1'),
