@@ -64,7 +64,7 @@ def assert_same(one, other):
         np.testing.assert_array_equal(a, b, err_msg=name)
 
 
-@hypothesis.settings(deadline=None, max_examples=120)
+@hypothesis.settings(deadline=None, max_examples=50)
 @hypothesis.given(case=cases())
 def test_equals_twin(case):
     heads, spec, size, numbers = case
@@ -126,6 +126,7 @@ def digest(prediction):
     return hashlib.sha256(b''.join(np.asarray(values).tobytes() for values in prediction)).hexdigest()
 
 
+@pytest.mark.slow
 def test_number_of_threads_changes_nothing():
     size = {'height': 385, 'width': 769}
     here = digest(merge.panoptic_from_heads(drawn.scene(97, 193), CITYSCAPES, **size))

@@ -125,6 +125,7 @@ print(hashlib.sha256(b''.join(each.numpy().tobytes() for each in results)).hexdi
 """
 
 
+@pytest.mark.slow
 def test_number_of_threads_changes_nothing():
     digests = set()
     for threads in ('1', '4'):

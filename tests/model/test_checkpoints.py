@@ -191,6 +191,7 @@ def masks():
     return build.network(config.loads(text))
 
 
+@pytest.mark.slow
 def test_keras_weights_of_an_encoder_alone_fill_the_encoder(masks, tmp_path):
     """What DeepLab2 calls pretrained weights: names without the encoder's own."""
     encoder = {name: value for name, value in _values(masks).items() if name.startswith('encoder/')}

@@ -286,7 +286,7 @@ def _torch_mobilenet(model, library):
     return weights
 
 
-@pytest.mark.parametrize('ending', ['keras', 'h5'])
+@pytest.mark.parametrize('ending', [pytest.param('keras', marks=pytest.mark.slow), 'h5'])
 def test_mobilenet_of_keras(keras_mobilenet, ending, tmp_path):
     path = str(tmp_path / f'small.{ending}')
     keras_mobilenet.save(path)

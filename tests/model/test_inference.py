@@ -88,6 +88,7 @@ def test_classes_follow_the_averaged_probabilities():
     assert not np.array_equal(tf.argmax(heads.semantic_logits, -1), prediction.semantic)
 
 
+@pytest.mark.slow
 def test_several_views_equal_the_reference(monkeypatch):
     """ResNet-50, scales .5, 1, 1.5 and flips, on weights that follow from their names."""
     for name in ('EXPERIMENT_NAME', 'INIT_CHECKPOINT', 'TRAIN_SET', 'VAL_SET'):

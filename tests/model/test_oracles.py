@@ -209,6 +209,7 @@ def test_mistakes_are_told_in_one_line(tmp_path, run, capsys, more, words):
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_a_part_does_not_do(tmp_path, capsys):
     network = build.network(experiments.load('unused'))
     tf.train.Checkpoint(encoder=checkpoints.tree(network)['encoder']).save(str(tmp_path / 'ckpt'))
@@ -217,6 +218,7 @@ def test_a_checkpoint_of_a_part_does_not_do(tmp_path, capsys):
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_meanwhile_changes_nothing(tmp_path, run, monkeypatch):
     """Weights, averages and step are of one checkpoint, though a training may go on in its folder."""
     newest = iter([str(run / 'ckpt-1'), str(run / 'ckpt-2')])

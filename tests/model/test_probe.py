@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-import json
-import subprocess
-import sys
+"""What a process finds that starts TensorFlow; the tests of `panpipe doctor` start one."""
+
+import pytest
+import tensorflow as tf
 
 import experiments
-from panpipe.model import config
-
-COMMAND = [sys.executable, '-m', 'panpipe.model.probe']
+from panpipe.model import config, probe
 
 
-def _probe(text):
-    return json.loads(subprocess.run(COMMAND, input=text, capture_output=True, text=True, check=True).stdout)
+@pytest.fixture(autouse=True)
+def _devices_stay(monkeypatch):
+    monkeypatch.setattr(tf.config, 'set_visible_devices', lambda *_: None)
 
 
 def test_without_an_experiment_no_network_is_built():
-    told = _probe('')
-    assert told['parameters'] == 0
-    assert not told['mistake']
+    found = probe.probe('')
+    assert found.parameters == 0
+    assert not found.mistake
 
 
 def test_an_unknown_backbone_is_told():
     experiment = experiments.load('nowhere', 4, 'model_options.backbone.name=resnet5')
-    assert "'resnet5'" in _probe(config.dumps(experiment))['mistake']
+    assert "'resnet5'" in probe.probe(config.dumps(experiment)).mistake

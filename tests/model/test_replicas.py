@@ -45,6 +45,7 @@ def found(tmp_path_factory):
     return _run('toy', folder)
 
 
+@pytest.mark.slow
 def test_parts_clipping_and_averages_are_the_same(tmp_path):
     """On a small network: losses, weights, averages, and the moving statistics of replicas on their own."""
     one, two = _run('small', tmp_path).values()
