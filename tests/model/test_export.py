@@ -24,6 +24,7 @@ def run(tmp_path_factory):
     return folder, network
 
 
+@pytest.mark.slow
 def test_saved_model_equals_the_network(run, tmp_path):
     """Here at half the scale and mirrored too; the end-to-end test exports a network without."""
     folder, network = run

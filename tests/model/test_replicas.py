@@ -60,6 +60,7 @@ def test_parts_clipping_and_averages_are_the_same(tmp_path):
     np.testing.assert_allclose(two['alone'], (0.1 * 2.0, 0.9 + 0.1 / 3), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_masks_are_matched_and_sampled_alike(tmp_path):
     """What the losses of a mask transformer draw follows from the image, whichever replica has it."""
     one, two = _run('masks', tmp_path).values()

@@ -97,10 +97,13 @@ def test_averages_begin_with_the_initial_checkpoint(pattern, tmp_path):
     'fields',
     [
         (),
-        (
-            'trainer_options.solver_options.ema_momentum=0.9',
-            'trainer_options.solver_options.use_gradient_clipping=true',
-            'trainer_options.loss_options.center_loss=',
+        pytest.param(
+            (
+                'trainer_options.solver_options.ema_momentum=0.9',
+                'trainer_options.solver_options.use_gradient_clipping=true',
+                'trainer_options.loss_options.center_loss=',
+            ),
+            marks=pytest.mark.slow,
         ),
     ],
 )
