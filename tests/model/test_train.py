@@ -147,6 +147,7 @@ def test_train_and_eval_leaves_what_it_promises(pattern, tmp_path, capsys):
     assert 'step 2: PQ' in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('moment', ['before', 'within'])
 def test_the_best_weights_outlive_a_stop(pattern, tmp_path, monkeypatch, moment):
     """A run that stopped before its best weights were kept, or before they got their evaluation."""
@@ -249,6 +250,7 @@ def test_a_gpu_that_is_not_there_is_an_error(pattern, tmp_path, capsys):
     assert 'TensorFlow sees no GPU here' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_divergence_stops_with_step_and_loss(pattern, tmp_path, capsys):
     fields = (
         'trainer_options.solver_options.base_learning_rate=1e30',

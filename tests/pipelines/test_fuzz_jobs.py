@@ -130,7 +130,7 @@ JOBS = {
     'predict records': Job(
         predict.main,
         40,
-        lambda root: [*_model(root), '--input', root / 'records', *_out(root)],
+        lambda root: [*_model(root), '--input', root / 'records/*.tfrecord', *_out(root)],
         'out',
         _is_prediction_whole,
     ),
@@ -174,9 +174,8 @@ def _run(sound, root, name, number):
     shutil.rmtree(root, ignore_errors=True)
     shutil.copytree(sound[number % 2], root)
     arguments = [str(argument) for argument in job.arguments(root)]
-    read = [
-        pathlib.Path(one) for one in arguments if one.startswith(str(root)) and pathlib.Path(one).exists()
-    ]
+    below = [pathlib.Path(one) for one in arguments if one.startswith(str(root))]
+    read = [path for path in below if path.exists() or '*' in path.name]
     chosen = read[rng.integers(len(read))] if number >= 0 else None
     if chosen is not None:
         spoiling.folder(rng, chosen if chosen.is_dir() else chosen.parent)

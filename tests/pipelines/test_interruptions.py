@@ -129,6 +129,7 @@ def test_sigterm_ends_with_143_and_what_is_finished_is_kept(raw, expected, tmp_p
     assert _content(output) == expected
 
 
+@pytest.mark.slow
 def test_readers_see_the_earlier_set_until_the_manifest_is_there(raw, tmp_path):
     output = tmp_path / 'records'
     assert convert.main([*_arguments(raw, output)[:-1], '--num_shards=4']) == 0
@@ -141,18 +142,6 @@ def test_readers_see_the_earlier_set_until_the_manifest_is_there(raw, tmp_path):
     files.delete([output / manifest.NAME])
     with pytest.raises(errors.InputError, match='holds two sets'):
         record_sets.find('--input', f'{output}/train*')
-
-
-@pytest.mark.slow
-def test_conversions_side_by_side_leave_both_splits_in_the_manifest(raw, expected, tmp_path):
-    output = tmp_path / 'records'
-    running = [_start(raw, output, f'--splits={split}') for split in ('train', 'val')]
-    for process in running:
-        assert process.wait(120) == 0
-    assert set(manifest.read(output).splits) == {'train', 'val'}
-    assert {name: content for name, content in _content(output).items() if name != manifest.NAME} == {
-        name: content for name, content in expected.items() if name != manifest.NAME
-    }
 
 
 def test_damaged_images_can_be_left_out_and_are_named(raw, tmp_path, capsys):

@@ -324,6 +324,7 @@ def _files(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*') if path.is_file()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'last_words',
     [
@@ -395,6 +396,7 @@ def test_a_photo_that_was_taken_away_is_in_no_prediction(models, photos, tmp_pat
     _assert_predicted(tmp_path / 'out', images, 'coco')
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_predicts_no_image_again(models, photos, tmp_path, capsys):
     arguments = _arguments(models['coco'], photos, tmp_path / 'out')
     program = (
@@ -446,6 +448,7 @@ def test_the_model_is_let_go_of_after_a_mistake_too(models, tmp_path, monkeypatc
     assert len(released) == 1
 
 
+@pytest.mark.slow
 def test_the_command_ends_quietly(models, photos, tmp_path):
     command = [sys.executable, '-m', 'panpipe.components.command', 'predict']
     arguments = _arguments(models['coco'], photos, tmp_path / 'out')

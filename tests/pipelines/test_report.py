@@ -197,6 +197,7 @@ def test_a_resumed_run_counts_the_later_value(tmp_path):
     assert curve.values == (7, 8, 3)
 
 
+@pytest.mark.slow
 def test_reading_curves_is_quiet(tmp_path):
     _events(tmp_path / 'train', {'learning_rate': [1, 2, 3]})
     program = (

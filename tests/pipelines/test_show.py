@@ -228,6 +228,7 @@ def test_a_damaged_manifest_is_told(scene, tmp_path, capsys):
     assert 'manifest.json is damaged' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_listing_does_without_tensorflow_and_the_console_stays_clean(scene, tmp_path):
     folder, spec = scene
     if spec is COCO:

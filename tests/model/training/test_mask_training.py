@@ -55,6 +55,7 @@ def test_bfloat16_stays_close():
         np.testing.assert_allclose(value, expected[name], rtol=0.05, err_msg=name)
 
 
+@pytest.mark.slow
 def test_xla_compiles_losses_and_gradients():
     """As on a TPU, with the matching in TensorFlow; the assignment and so the losses are the same."""
     images, targets = small_masks.batch()

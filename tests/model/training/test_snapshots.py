@@ -55,6 +55,7 @@ def run(pattern, tmp_path_factory):
     return _run(pattern, tmp_path_factory.mktemp('runs'), 'train_and_eval', *options, steps=4)
 
 
+@pytest.mark.slow
 def test_evaluations_leave_pictures_at_their_step(run):
     found = _pictures(run / 'eval')
     expected = {

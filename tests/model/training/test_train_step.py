@@ -194,7 +194,7 @@ def test_bfloat16_goes_through_a_whole_network():
         assert np.linalg.norm(other - one) < 0.1 * np.linalg.norm(one)
 
 
-@pytest.mark.parametrize('optimizer', ['adam', 'sgd'])
+@pytest.mark.parametrize('optimizer', ['adam', pytest.param('sgd', marks=pytest.mark.slow)])
 def test_the_step_can_be_compiled(optimizer):
     plain, compiled = (small.make(momentum=0.9, optimizer=optimizer) for _ in range(2))
     step = tf.function(compiled._step, jit_compile=True)
