@@ -14,7 +14,7 @@ from panpipe.model.metrics import quality
 _MAPS = 'ground_truth prediction labels'
 _CENTERS = 'center_threshold nms_kernel keep_k_centers stuff_area_limit use_op'
 PUBLIC = [
-    (config.load, 'path overrides'),
+    (config.load, 'path overrides run'),
     (build.network, 'experiment'),
     (postprocess.upsample, 'heads height width'),
     (postprocess.panoptic, f'heads labels {_CENTERS}'),

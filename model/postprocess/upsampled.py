@@ -1,26 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turns the heads into semantic, instance and panoptic maps."""
 
-from typing import Any
-
 import tensorflow as tf
 
 from panpipe.custom_ops import kernels
 from panpipe.model import labels as label_codec
 from panpipe.model import tensors
 from panpipe.model.postprocess import centers, grouping
-from panpipe.model.postprocess import numbers as numbers_lib
+from panpipe.model.postprocess.numbers import Numbers
 
 
-def panoptic(heads: tensors.Heads, labels: label_codec.LabelSpec, **numbers: Any) -> tensors.Prediction:
+def panoptic(
+    heads: tensors.Heads,
+    labels: label_codec.LabelSpec,
+    *,
+    center_threshold: float = Numbers.center_threshold,
+    nms_kernel: int = Numbers.nms_kernel,
+    keep_k_centers: int = Numbers.keep_k_centers,
+    stuff_area_limit: int = Numbers.stuff_area_limit,
+    use_op: bool = Numbers.use_op,
+) -> tensors.Prediction:
     """Does what `predict` does; the numbers are named one by one, as the fields of `Numbers`."""
-    return predict(heads, labels, numbers_lib.Numbers(**numbers))
+    numbers = Numbers(center_threshold, nms_kernel, keep_k_centers, stuff_area_limit, use_op)
+    return predict(heads, labels, numbers)
 
 
 def predict(
     heads: tensors.Heads,
     labels: label_codec.LabelSpec,
-    numbers: numbers_lib.Numbers,
+    numbers: Numbers,
 ) -> tensors.Prediction:
     """Predicts classes, groups thing pixels around centers, and merges both into panoptic ids.
 

@@ -412,13 +412,13 @@ def test_a_killed_run_goes_on_and_predicts_no_image_again(models, photos, tmp_pa
     )
     _die(program, arguments, tmp_path)
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / 'out.partial').rglob('panoptic/*.png')}
-    assert len(times) == 2
+    assert len(times) >= 2  # the next one may be written by then, and is not noted
     assert predict.main(arguments) == 0
     assert '2 images are done already' in capsys.readouterr().err
     images = {path.stem: np.array(Image.open(path)) for path in photos.rglob('*.png')}
     _assert_predicted(tmp_path / 'out', images, 'coco')
-    for path, time in times.items():
-        assert (tmp_path / 'out' / 'panoptic' / path.name).stat().st_mtime_ns == time
+    now = {path: (tmp_path / 'out/panoptic' / path.name).stat().st_mtime_ns for path in times}
+    assert sum(now[path] == time for path, time in times.items()) >= 2
 
 
 def test_what_another_model_left_is_not_taken(models, photos, tmp_path, capsys):
