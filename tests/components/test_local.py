@@ -48,6 +48,7 @@ def faulty():
     broken()
 
 
+@pytest.mark.slow
 def test_real_steps_leave_their_artifacts_and_are_kept(tmp_path, capsys):
     output = tmp_path / 'out'
     document = _document(two, tmp_path)

@@ -93,17 +93,15 @@ def test_averages_begin_with_the_initial_checkpoint(pattern, tmp_path):
             np.testing.assert_array_equal(value, expected, err_msg=expected.path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'fields',
     [
         (),
-        pytest.param(
-            (
-                'trainer_options.solver_options.ema_momentum=0.9',
-                'trainer_options.solver_options.use_gradient_clipping=true',
-                'trainer_options.loss_options.center_loss=',
-            ),
-            marks=pytest.mark.slow,
+        (
+            'trainer_options.solver_options.ema_momentum=0.9',
+            'trainer_options.solver_options.use_gradient_clipping=true',
+            'trainer_options.loss_options.center_loss=',
         ),
     ],
 )

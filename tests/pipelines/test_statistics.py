@@ -179,6 +179,7 @@ def test_no_file(tmp_path, capsys):
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.slow
 def test_the_command_is_quiet(tmp_path):
     _write(tmp_path / 'a.tfrecord', [np.zeros((30, 40), np.int32)])
     command = [sys.executable, '-m', 'panpipe.components.command', 'statistics', '--dataset', SPEC.name]
