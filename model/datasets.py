@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from panpipe.model import errors, labels
-from panpipe.model.storage import addresses, descriptions, files, reach, typed_json
+from panpipe.model.storage import addresses, descriptions, exported, files, manifest, reach, typed_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,7 @@ LAYOUTS: Mapping[str, Layout] = types.MappingProxyType(
 Category = descriptions.Category
 # Files that hold a copy of a description, in the folders of records, runs and SavedModels.
 RUN_COPY = 'dataset.json'
-_COPIES = ('manifest.json', RUN_COPY, 'assets.extra/panpipe.json')
+_COPIES = (manifest.NAME, RUN_COPY, exported.NAME)
 _SPLITS: Mapping[str, int] = types.MappingProxyType({'train': 0, 'val': 0, 'test': 0})
 
 
@@ -207,6 +207,15 @@ def of_copy(kept: descriptions.Named) -> DatasetSpec | None:
         return described(kept.dataset, kept.description) if kept.description else find(kept.dataset)
     except (errors.InputError, ValueError):
         return None
+
+
+def named(kept: descriptions.Named) -> DatasetSpec:
+    """Finds the data set that something was made of.
+
+    Raises:
+      errors.InputError: it is custom, was kept without its description, and that is not where it was.
+    """
+    return of_copy(kept) or find(kept.dataset)
 
 
 def kept_in(*folders: str) -> tuple[str, DatasetSpec] | None:

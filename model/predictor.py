@@ -106,6 +106,18 @@ def load(folder: addresses.Address, facts: exported.Facts) -> Any:
         ) from error
 
 
+def predict(model: Any, image: tf.Tensor) -> tuple[np.ndarray, np.ndarray, dict[int, float]]:
+    """Predicts an image, uint8 [height, width, 3], by what `load` returns.
+
+    Returns:
+      Panoptic ids and class ids, int32 [height, width], and the scores of things by panoptic id, none of a
+      semantic-only model.
+    """
+    found = model.signatures['pixels'](image=image)
+    ids, sure = found['instance_ids'].numpy().tolist(), found['instance_scores'].numpy().tolist()
+    return found['panoptic'].numpy(), found['semantic'].numpy(), dict(zip(ids, sure, strict=True))
+
+
 @dataclasses.dataclass(frozen=True)
 class Predictor:
     """Predicts images by a SavedModel of `panpipe export`.
@@ -129,8 +141,7 @@ class Predictor:
             set is not known.
         """
         facts = exported.read(folder)
-        spec = datasets.of_copy(facts.kept) or datasets.find(facts.dataset)
-        return cls(spec, facts.has_instances, load(folder, facts))
+        return cls(datasets.named(facts.kept), facts.has_instances, load(folder, facts))
 
     def __call__(self, image: np.ndarray) -> Prediction:
         """Predicts an image, uint8 [height, width, 3], RGB.
@@ -142,7 +153,4 @@ class Predictor:
             raise ValueError(
                 f'the image is {image.dtype} {list(image.shape)}; it must be uint8 [height, width, 3]'
             )
-        found = self.model.signatures['pixels'](image=tf.constant(image))
-        ids, sure = found['instance_ids'].numpy().tolist(), found['instance_scores'].numpy().tolist()
-        maps = found['panoptic'].numpy(), found['semantic'].numpy()
-        return Prediction(image, *maps, dict(zip(ids, sure, strict=True)), self.spec)
+        return Prediction(image, *predict(self.model, tf.constant(image)), self.spec)

@@ -22,6 +22,8 @@ from typing import NamedTuple
 
 import google_crc32c
 
+import http_server
+
 _NAMED = re.compile(r'/(?:download/)?storage/v1/b/(?P<bucket>[^/]+)(?:/o(?:/(?P<name>[^/]+))?)?')
 _MOVED = re.compile(
     r'/storage/v1/b/(?P<bucket>[^/]+)/o/(?P<name>[^/]+)/'
@@ -228,41 +230,21 @@ def _two_parts(kind: str, body: bytes) -> tuple[dict[str, str], bytes]:
     return json.loads(head), re.sub(rb'\r?\n\Z', b'', content)
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = 'HTTP/1.1'
+class _Handler(http_server.Handler):
     store: Store
 
-    def log_message(self, *arguments: object) -> None:
-        pass
-
     def _serve(self) -> None:
-        body = self._body()
+        body = self.body()
         failure = self.store.fail(self.command, self.path)
         if failure < 0:
-            self.close_connection = True
-            self.connection.close()
+            self.hang_up()
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
         found = (
             Answer(failure, b'{}') if failure else self.store.answer(self.command, self.path, headers, body)
         )
-        self.send_response(found.status)
-        for name, value in {'Content-Type': 'application/json', **found.headers}.items():
-            self.send_header(name, value)
-        self.send_header('Content-Length', str(len(found.body)))
-        self.end_headers()
-        if self.command != 'HEAD':
-            self.wfile.write(found.body)
-
-    def _body(self) -> bytes:
-        if self.headers.get('Transfer-Encoding', '').lower() != 'chunked':
-            return self.rfile.read(int(self.headers.get('Content-Length') or 0))
-        parts = []
-        while size := int(self.rfile.readline().split(b';')[0], 16):
-            parts.append(self.rfile.read(size))
-            self.rfile.readline()
-        self.rfile.readline()
-        return b''.join(parts)
+        told = {'Content-Type': 'application/json', **found.headers}
+        self.answer(found.status, told.items(), found.body)
 
     do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = _serve  # noqa: N815
 

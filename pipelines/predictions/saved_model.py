@@ -61,7 +61,7 @@ class Predictor:
         noted = exported.read(folder)
         self._tensorflow = tf
         self._has_instances = noted.has_instances
-        self._model = predictor.load(folder, noted)
+        self._model, self._run = predictor.load(folder, noted), predictor.predict
         gc.freeze()  # what TensorFlow keeps need not be looked through again and again
 
     def predict(self, images: Sequence[Image], policy: failures.Policy = _FAIL) -> list[Predicted]:
@@ -93,13 +93,11 @@ class Predictor:
     def _predict(self, image: Image, decoded: concurrent.futures.Future[Any]) -> Maps:
         pixels = decoded.result()
         try:
-            found = self._model.signatures['pixels'](image=pixels)
+            panoptic, semantic, scores = self._run(self._model, pixels)
         except self._tensorflow.errors.OpError as error:
             raise errors.InputError(_refused(image.name, pixels.shape, error)) from error
-        ids, sure = found['instance_ids'].numpy().tolist(), found['instance_scores'].numpy().tolist()
-        scores = dict(zip(ids, sure, strict=True)) if self._has_instances else None
-        maps = found['panoptic'].numpy(), found['semantic'].numpy()
-        return Maps(image.name, *maps, scores, image.official_id)
+        told = scores if self._has_instances else None
+        return Maps(image.name, panoptic, semantic, told, image.official_id)
 
 
 def _refused(name: str, shape: Sequence[int], error: Exception) -> str:
@@ -167,5 +165,4 @@ def dataset(folder: str) -> datasets.DatasetSpec:
       errors.InputError: the folder is no SavedModel of panpipe; or an earlier version wrote it, without the
         description of a custom data set, which is not where it was.
     """
-    kept = exported.read(folder).kept
-    return datasets.of_copy(kept) or datasets.find(kept.dataset)
+    return datasets.named(exported.read(folder).kept)

@@ -22,6 +22,7 @@ import configurations
 import maskwise
 import numpy as np
 import postprocess
+import trainers
 
 RESNET = 'cityscapes/panoptic_deeplab/resnet50_os32_merge_with_pure_tf_func'
 KMAX = 'cityscapes/kmax_deeplab/kmax_meta_r50_os32'
@@ -86,17 +87,8 @@ def _forward(config: str, batch: int, precision: str, size: tuple[int, int]) -> 
 def _training(config: str, batch: int, precision: str, size: tuple[int, int]) -> Callable[[], object]:
     import tensorflow as tf
 
-    from panpipe.model.training import loop, solver, train_step
-
     experiment, network = _network(config, precision)
-    trainer = train_step.Trainer(
-        network,
-        solver.optimizers(experiment.trainer_options.solver_options, network),
-        loop.loss_function(experiment, experiment.train_dataset_options),
-        tf.distribute.get_strategy(),
-        clip_norm=0.0,
-        global_step=tf.Variable(0, dtype=tf.int64),
-    )
+    trainer = trainers.trainer(experiment, network)
     images = tf.random.uniform((batch, *size, 3), maxval=255.0)
     targets = _targets(batch, size, experiment)
     return lambda: float(trainer.step(images, targets)['total'])

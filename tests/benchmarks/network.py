@@ -12,6 +12,7 @@ from typing import Any
 
 import configurations
 import operations
+import trainers
 
 import timing
 
@@ -67,18 +68,9 @@ def _step(experiment: Any, **options: bool) -> Any:
     import tensorflow as tf
 
     from panpipe.model import build, tensors
-    from panpipe.model.training import loop, solver, train_step
 
     network = build.network(experiment)
-    trained = train_step.Trainer(
-        network,
-        solver.optimizers(experiment.trainer_options.solver_options, network),
-        loop.loss_function(experiment, experiment.train_dataset_options),
-        tf.distribute.get_strategy(),
-        clip_norm=0.0,
-        global_step=tf.Variable(0, dtype=tf.int64),
-        **options,
-    )
+    trained = trainers.trainer(experiment, network, **options)
     image = tf.random.uniform((1, *SIZE, 3), maxval=255.0)
     maps = [tf.ones((1, *SIZE)) for _ in range(4)]
     targets = tensors.Targets(

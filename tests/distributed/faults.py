@@ -11,6 +11,8 @@ import random
 import threading
 from collections.abc import Iterator
 
+import http_server
+
 _HOPS = ('transfer-encoding', 'content-length', 'connection', 'date', 'server')
 
 
@@ -57,20 +59,16 @@ class _Server(http.server.ThreadingHTTPServer):
         """Says nothing of clients that were killed."""
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = 'HTTP/1.1'
+class _Handler(http_server.Handler):
     proxy: Proxy
 
-    def log_message(self, *arguments: object) -> None:
-        pass
-
     def _pass_on(self) -> None:
-        body, fault = self._body(), self.proxy.fault()
+        body, fault = self.body(), self.proxy.fault()
         if fault == 'before':
-            self._hang_up()
+            self.hang_up()
             return
         if fault == 'status':
-            self._answer(503, [], b'{"error": {"code": 503, "message": "try again"}}')
+            self.answer(503, [], b'{"error": {"code": 503, "message": "try again"}}')
             return
         upstream = http.client.HTTPConnection('127.0.0.1', self.proxy.upstream)
         headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOPS}
@@ -79,32 +77,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         content = found.read()
         upstream.close()
         if fault == 'after':
-            self._hang_up()
+            self.hang_up()
             return
-        self._answer(found.status, found.getheaders(), content)
-
-    def _hang_up(self) -> None:
-        self.close_connection = True
-        self.connection.close()
-
-    def _answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
-        self.send_response(status)
-        for name, value in headers:
-            if name.lower() not in _HOPS:
-                self.send_header(name, value)
-        self.send_header('Content-Length', str(len(content)))
-        self.end_headers()
-        if self.command != 'HEAD':
-            self.wfile.write(content)
-
-    def _body(self) -> bytes:
-        if self.headers.get('Transfer-Encoding', '').lower() != 'chunked':
-            return self.rfile.read(int(self.headers.get('Content-Length') or 0))
-        parts = []
-        while size := int(self.rfile.readline().split(b';')[0], 16):
-            parts.append(self.rfile.read(size))
-            self.rfile.readline()
-        self.rfile.readline()
-        return b''.join(parts)
+        headers = [(name, value) for name, value in found.getheaders() if name.lower() not in _HOPS]
+        self.answer(found.status, headers, content)
 
     do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = _pass_on  # noqa: N815
