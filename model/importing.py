@@ -18,6 +18,7 @@ from panpipe.model.foreign import convnext as convnext_names
 from panpipe.model.foreign import mobilenet_v3 as mobilenet_names
 from panpipe.model.jobs import command_line, outputs
 from panpipe.model.layers import normalization
+from panpipe.model.storage import lock
 
 _EPSILON = 1e-3  # batchnorm_epsilon's default
 _RESNET = (
@@ -141,7 +142,8 @@ def _run(arguments: argparse.Namespace) -> None:
     source = conversion.Input(tuple(arguments.mean or usual.mean), tuple(arguments.std or usual.std))
     encoder = adopt(arguments.file, arguments.library, arguments.to, source)
     named = {checkpoints.path_key(variable.path): variable.value for variable in encoder.weights}
-    path = tf.train.Checkpoint(**checkpoints.grown(named)).write(arguments.output)
+    with lock.held(lock.beside(arguments.output), 'import'):
+        path = tf.train.Checkpoint(**checkpoints.grown(named)).write(arguments.output)
     note = TARGETS[arguments.to].note.replace('{output}', path)
     print(f'panpipe import: wrote {len(named)} weights to {path}; use them with {note}')
 

@@ -21,7 +21,7 @@ from panpipe.model import errors
 from panpipe.model.drawing import page, sheet
 from panpipe.model.inputs import records
 from panpipe.model.jobs import command_line, outputs
-from panpipe.model.storage import addresses, files, reach
+from panpipe.model.storage import addresses, files, lock, reach
 from panpipe.pipelines.formats import layout
 from panpipe.pipelines.record_files import lookup
 from panpipe.pipelines.reporting import predicted_sheet, record_sheet
@@ -77,7 +77,8 @@ def _run(arguments: argparse.Namespace) -> None:
     if drawn:
         title = arguments.title or f'{len(drawn)} images of {" ".join(arguments.input)}'
         content = _png(drawn[0]) if arguments.page is None else page.render(title, drawn).encode()
-        files.write_whole(arguments.output, content)
+        with lock.held(lock.beside(arguments.output), 'show'):
+            files.write_whole(arguments.output, content)
         print(f'panpipe show: wrote {arguments.output}')
 
 

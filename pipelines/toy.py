@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from panpipe.model import datasets, errors
-from panpipe.model.jobs import command_line
-from panpipe.model.storage import copies, files
+from panpipe.model.jobs import command_line, outputs
+from panpipe.model.storage import copies, files, lock
 from panpipe.pipelines.toy_street import layouts, scenes
 
 _SMALLEST = 32
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--width', type=int, default=512, help='of an image, in pixels')
     parser.add_argument('--seed', type=int, default=0, help='the same seed draws the same images')
     arguments = parser.parse_args(argv)
-    return command_line.run('toy', functools.partial(copies.run, _write, arguments, kind=pathlib.Path))
+    return command_line.run('toy', functools.partial(_locked, arguments))
 
 
 def draw_split(split: str, images: int, size: tuple[int, int], seed: int) -> Iterator[scenes.Scene]:
@@ -55,17 +55,18 @@ def draw_split(split: str, images: int, size: tuple[int, int], seed: int) -> Ite
         yield scenes.draw(np.random.default_rng([seed, ('train', 'val').index(split), number]), *size)
 
 
+def _locked(arguments: argparse.Namespace) -> None:
+    _check_numbers(arguments)
+    outputs.check_folder('--output', arguments.output)
+    with lock.held(lock.beside(arguments.output), 'toy'):
+        copies.run(_write, arguments, kind=pathlib.Path)
+
+
 def _write(arguments: argparse.Namespace) -> None:
-    _check(arguments)
+    _check_empty(arguments.given.output)
     counts = {'train': arguments.images, 'val': max(1, arguments.images // 3)}
     output: pathlib.Path = arguments.output
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        aside = pathlib.Path(tempfile.mkdtemp(prefix=f'.{output.name}-', dir=output.parent))
-    except OSError as error:
-        raise errors.InputError(
-            f'cannot write into {output.parent}: {error.strerror}; choose another --output'
-        ) from error
+    aside = pathlib.Path(tempfile.mkdtemp(prefix=f'.{output.name}-', dir=output.parent))
     try:
         aside.chmod(0o755)
         spec = datasets.find(arguments.dataset)
@@ -84,7 +85,7 @@ def _write(arguments: argparse.Namespace) -> None:
     print(f'{arguments.given.output}: {told}')
 
 
-def _check(arguments: argparse.Namespace) -> None:
+def _check_numbers(arguments: argparse.Namespace) -> None:
     if arguments.images < 1:
         raise errors.InputError(f'--images is {arguments.images}; it must be at least 1')
     if min(arguments.height, arguments.width) < _SMALLEST:
@@ -93,7 +94,9 @@ def _check(arguments: argparse.Namespace) -> None:
         )
     if arguments.seed < 0:
         raise errors.InputError(f'--seed is {arguments.seed}; it must not be negative')
-    output = arguments.given.output
+
+
+def _check_empty(output: str) -> None:
     if files.exists(output) and (not files.is_folder(output) or files.names(output)):
         raise errors.InputError(f'{output} exists and is not empty; remove it or choose another --output')
 

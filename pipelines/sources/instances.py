@@ -80,8 +80,9 @@ def read(path: str, judged: Sequence[Judged], things: Mapping[int, str], stuff: 
             left_out[f'annotations of stuff ({name})'] += 1
         elif name not in numbers:
             known = ', '.join(list(numbers)[:_MOST_SHOWN])
+            given = f', and not {name!r}' if name else ''
             raise told.wrong(
-                'category_id', f'a category whose name is a thing of the panoptic file ({known}, …)'
+                'category_id', f'a category whose name is a thing of the panoptic file ({known}, …){given}'
             )
         else:
             kept.append(_annotation(told, images[image_id], numbers[name]))

@@ -8,14 +8,16 @@ from collections.abc import Callable, Collection
 
 
 def normal(path: str) -> str:
-    """Writes a relative path so that equal names are equal: composed letters (NFC), slashes, no './'.
+    """Writes a relative path so that equal names are equal: composed letters (NFC), single slashes, no './'.
 
     File systems and annotation tools differ in how they write é, and Windows writes backslashes.
 
-    >>> normal('.\\\\batch\\\\cafe\\u0301.jpg')
-    'batch/café.jpg'
+    >>> normal('.\\\\batch\\\\cafe\\u0301.jpg'), normal('././batch//./a.jpg')
+    ('batch/café.jpg', 'batch/a.jpg')
     """
-    return unicodedata.normalize('NFC', path).replace('\\', '/').removeprefix('./')
+    found = unicodedata.normalize('NFC', path).replace('\\', '/')
+    # Most names are as they should be, and there are hundreds of thousands of them.
+    return posixpath.normpath(found) if './' in found or '//' in found else found
 
 
 def without_ending(path: str) -> str:

@@ -13,6 +13,7 @@ from panpipe.model import checkpoints, importing
 from panpipe.model.backbones import convnext, mobilenet_v3
 from panpipe.model.foreign import conversion
 from panpipe.model.layers import activations, normalization
+from panpipe.model.storage import lock
 
 _TINY = convnext.TINY
 _NORM = normalization.BatchNorm()
@@ -343,7 +344,11 @@ def test_the_command_writes_a_checkpoint_that_training_reads(keras_mobilenet, tm
     keras_mobilenet.save(tmp_path / 'a.keras')
     output = tmp_path / 'weights/small'
     name = 'mobilenet_v3_small'
-    assert _run(tmp_path / 'a.keras', '--from', 'keras', '--to', name, '--output', output) == 0
+    arguments = [tmp_path / 'a.keras', '--from', 'keras', '--to', name, '--output', output]
+    with lock.held(lock.beside(output), 'other'):
+        assert _run(*arguments) == 2
+    assert not output.parent.exists()
+    assert _run(*arguments) == 0
     assert f'initial_checkpoint: "{output}"' in capsys.readouterr().out
     names = tf.train.load_checkpoint(str(output)).get_variable_to_shape_map()
     made = mobilenet_v3.MobileNetV3(mobilenet_v3.SMALL, _NORM)

@@ -14,7 +14,7 @@ import yards
 import experiments
 from panpipe.model import train
 from panpipe.model.storage import lock
-from panpipe.pipelines import convert, evaluate
+from panpipe.pipelines import convert, evaluate, report, show, toy
 
 # Each job stands still in the middle of its work.
 _STANDING = """
@@ -98,6 +98,21 @@ def test_two_evaluations(yard, tmp_path, capsys):
         'evaluation.images.jsonl',
         'evaluation.json',
     ]
+
+
+def test_an_output_in_use_is_refused(yard, tmp_path, capsys):
+    assert convert.main(_conversion(yard, tmp_path / 'records')) == 0
+    given = {
+        toy: ['--dataset', 'coco_panoptic', '--images=1', '--height=32', '--width=32', '--output'],
+        show: [str(tmp_path / 'records/val*'), '--output'],
+        report: ['--dataset', str(yard.dataset), '--ground_truth=x', '--predictions=x', '--output'],
+    }
+    for job, arguments in given.items():
+        output = tmp_path / f'out/{job.__name__}.png'
+        with lock.held(lock.beside(output), 'other'):
+            assert job.main([*arguments, str(output)]) == 2
+            assert f'{output} is being written by panpipe other' in _error(capsys)
+        assert not output.exists()
 
 
 @pytest.mark.slow

@@ -32,7 +32,11 @@ def _dotted(path):
     return f'./{path}'
 
 
-SPELLINGS = [_decomposed, _windows, _dotted, lambda path: _dotted(_windows(_decomposed(path)))]
+def _doubled(path):
+    return f'././{path}'.replace('/', '//')
+
+
+SPELLINGS = [_decomposed, _windows, _dotted, _doubled, lambda path: _dotted(_windows(_decomposed(path)))]
 
 
 @pytest.mark.parametrize('spell', SPELLINGS)
