@@ -31,6 +31,9 @@ def kmax_deeplab(options: config.MaXDeepLabOptions, experiment: config.Experimen
     dataset = experiment.train_dataset_options.dataset or experiment.eval_dataset_options.dataset
     chosen = mask_numbers.numbers(options, dataset)
     made = parts.Parts(parts.batch_norm(experiment), None, activations.gelu)
+    transformer = kmeans_transformer.Sizes(
+        chosen.num_slots, layers_per_level=options.transformer_layers_per_level, keep=chosen.keep
+    )
     prediction = mask_prediction.Sizes(
         options.pixel_space_head.head_channels,
         options.pixel_space_head.output_channels,
@@ -45,9 +48,7 @@ def kmax_deeplab(options: config.MaXDeepLabOptions, experiment: config.Experimen
         encoders.encoder(model.backbone, made.norm, encoders.PIXEL_ENCODERS),
         pixel_decoder.PixelDecoder(chosen.num_levels, made.norm, width=options.width_multiplier),
         kmeans_transformer.KMeansTransformer(
-            kmeans_transformer.Sizes(chosen.num_slots, keep=chosen.keep).times(options.width_multiplier),
-            prediction,
-            made.norm,
+            transformer.times(options.width_multiplier), prediction, made.norm
         ),
         mask_prediction.layers(prediction, made.norm),
         _semantic(options, model, made, chosen.has_semantic_decoder),

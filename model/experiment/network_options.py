@@ -107,6 +107,7 @@ class MaXDeepLabOptions(textproto.Message):
     use_auxiliary_semantic_decoder: bool | None = None  # else semantic logits have output stride 32
     transformer_decoder_drop_path_keep_prob: float | None = None
     width_multiplier: float = 1.0  # of the channels of pixel decoder and transformer
+    transformer_layers_per_level: int = 2  # on each of the three levels that the transformer reads
 
 
 @dataclasses.dataclass(frozen=True)

@@ -206,6 +206,7 @@ def test_keras_weights_of_an_encoder_alone_fill_the_encoder(masks, tmp_path):
         np.testing.assert_array_equal(after[name], value + (name in encoder), err_msg=name)
 
 
+@pytest.mark.slow
 def test_class_heads_of_all_layers_can_be_left_alone(masks, tmp_path):
     path = tf.train.Checkpoint(**checkpoints.tree(masks)).write(str(tmp_path / 'ckpt'))
     report = checkpoints.restore(masks, path, skip=['transformer_class_head'])

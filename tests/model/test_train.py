@@ -79,6 +79,7 @@ def test_first_step_equals_the_reference(monkeypatch):
     np.testing.assert_allclose([norms[n] for n in large], [expected[n] for n in large], rtol=0.05)
 
 
+@pytest.mark.slow
 def test_averages_begin_with_the_initial_checkpoint(pattern, tmp_path):
     weights = build.network(experiments.load('unused'))
     path = tf.train.Checkpoint(**checkpoints.tree(weights)).save(str(tmp_path / 'initial'))
@@ -124,6 +125,7 @@ def test_resumed_training_equals_uninterrupted(pattern, tmp_path, fields):
             np.testing.assert_array_equal(value, expected, err_msg=expected.path)
 
 
+@pytest.mark.slow
 def test_train_and_eval_leaves_what_it_promises(pattern, tmp_path, capsys):
     assert train.main(_arguments(pattern, tmp_path, 'train_and_eval')) == 0
     run = tmp_path / 'toy_cityscapes'

@@ -103,6 +103,7 @@ def test_report(store):
     assert b'<html' in files.read('gs://data/report.html')
 
 
+@pytest.mark.slow
 def test_statistics(store):
     arguments = ['--input', 'gs://data/records/train*', '--output', 'gs://data/statistics']
     assert statistics.main([*DATASET, *arguments]) == 0

@@ -388,6 +388,7 @@ def test_mistakes_are_told_in_one_line(tmp_path, capsys, spoil, more, words):
     assert not output.exists()
 
 
+@pytest.mark.slow
 def test_the_job_does_without_tensorflow():
     program = (
         'import sys\n'

@@ -59,6 +59,7 @@ def _conversion(yard, output):
     return [*given, '--splits', 'val', '--num_shards', '2']
 
 
+@pytest.mark.slow
 def test_two_conversions(yard, tmp_path, capsys):
     output = tmp_path / 'records'
     arguments = _conversion(yard, output)

@@ -57,6 +57,11 @@ def _options(experiment: schema.Experiment) -> Iterator[str]:
         yield f'{path}.pixel_decoder_levels is {options.pixel_decoder_levels}; it is 4 or 5'
     if not options.width_multiplier > 0:
         yield f'{path}.width_multiplier is {options.width_multiplier:g}; it must be positive, such as 1.0'
+    if options.transformer_layers_per_level < 1:
+        yield (
+            f'{path}.transformer_layers_per_level is {options.transformer_layers_per_level}; it must be at '
+            'least 1, such as 2'
+        )
     if options.instance_discrimination_sample_k < 0:
         yield (
             f'{path}.instance_discrimination_sample_k is {options.instance_discrimination_sample_k}; it must '

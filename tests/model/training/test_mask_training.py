@@ -24,6 +24,7 @@ def _values(trained):
     return [v.numpy() for v in trained.network.trainable_variables]
 
 
+@pytest.mark.slow
 def test_parts_of_a_batch_add_up():
     """Equal parts have equal batch statistics, so that nothing but the order of additions differs."""
     batch, whole, parted = small_masks.batch(), small_masks.make(), small_masks.make(num_parts=2)
@@ -46,6 +47,7 @@ def test_losses_fall_and_weights_are_averaged():
         assert any((a != b).any() for a, b in zip(before, _values(trained), strict=True))
 
 
+@pytest.mark.slow
 def test_bfloat16_stays_close():
     batch = small_masks.batch()
     exact, mixed = small_masks.make(), small_masks.make(precision='bfloat16')

@@ -72,6 +72,7 @@ def test_evaluations_leave_pictures_at_their_step(run):
     np.testing.assert_array_equal(first, last)
 
 
+@pytest.mark.slow
 def test_training_leaves_its_first_batch_once(run):
     found = _pictures(run / 'train')
     names = ('1_image', '2_classes', '3_centers', '4_offsets', '5_losses')

@@ -38,6 +38,7 @@ def variables(monkeypatch):
         (f'{_MAX}.transformer_decoder_drop_path_keep_prob=0', 'it must be in (0, 1]'),
         (f'{_MAX}.instance_discrimination_sample_k=-1', 'must not be negative, and 0 compares all pixels'),
         (f'{_MAX}.instance_discrimination_sample_k=103042', 'masks of a training crop have 103041 pixels'),
+        (f'{_MAX}.transformer_layers_per_level=0', 'it must be at least 1, such as 2'),
         (f'{_MAX}.width_multiplier=0', 'it must be positive, such as 1.0'),
         ('trainer_options.loss_options.center_loss.name=mse', 'a mask transformer has no such head'),
         ('train_dataset_options.thing_id_mask_annotations=false', 'need the masks of things; set it to true'),
