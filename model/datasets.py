@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import importlib.resources
 import json
-import pathlib
 import types
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,7 +13,17 @@ from typing import Any
 import numpy as np
 
 from panpipe.model import errors, labels
-from panpipe.model.storage import addresses, descriptions, exported, files, manifest, reach, typed_json
+from panpipe.model.storage import (
+    addresses,
+    description_files,
+    descriptions,
+    exported,
+    files,
+    manifest,
+    reach,
+    typed_json,
+    vistas_config,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,20 +33,36 @@ class Layout:
     Attributes:
       source: module that lists its raw files, as `pipelines.sources.coco`.
       format: form in which its official evaluator takes predictions, a key of `pipelines.formats.registry`.
+      unjudged: the official measure of such data sets, where panpipe has no evaluator for it.
     """
 
     source: str
     format: str
+    unjudged: str = ''
 
 
 LAYOUTS: Mapping[str, Layout] = types.MappingProxyType(
     {
         'cityscapes': Layout('panpipe.pipelines.sources.cityscapes', 'cityscapes'),
         'coco': Layout('panpipe.pipelines.sources.coco', 'coco'),
+        'coco_instances': Layout('panpipe.pipelines.sources.coco_instances', 'coco'),
         'ade20k': Layout('panpipe.pipelines.sources.ade20k', 'coco'),
+        'vistas_v1.2': Layout('panpipe.pipelines.sources.vistas', 'coco'),
+        'vistas_v2.0': Layout('panpipe.pipelines.sources.vistas', 'coco'),
+        'step': Layout(
+            'panpipe.pipelines.sources.step', 'coco', 'STQ, which follows things through sequences'
+        ),
     }
 )
 Category = descriptions.Category
+# Which of two instances has the pixels of both.
+OVERLAPS: Mapping[str, str] = types.MappingProxyType(
+    {
+        'smaller_first': 'the one of the smaller area',
+        'annotation_order': 'the one that the file lists later',
+        'error': 'none: such a file is refused',
+    }
+)
 # Files that hold a copy of a description, in the folders of records, runs and SavedModels.
 RUN_COPY = 'dataset.json'
 _COPIES = (manifest.NAME, RUN_COPY, exported.NAME)
@@ -55,9 +80,11 @@ class DatasetSpec:
       categories: every class but void, ascending by id.
       splits: split name → images of the full official split (0 where unknown).
       official_void: class id that official files use for void.
+      overlap: which of two instances has the pixels of both, a key of OVERLAPS; None refuses such files.
+      background: official id of the stuff of pixels that raw files say nothing of; None makes them void.
 
     Raises:
-      ValueError: an id is given twice or out of range, or the layout is unknown.
+      ValueError: an id is given twice or out of range, or the layout, overlap or background is unknown.
     """
 
     name: str
@@ -66,10 +93,14 @@ class DatasetSpec:
     categories: tuple[Category, ...]
     splits: Mapping[str, int]
     official_void: int = 0
+    overlap: str | None = None
+    background: int | None = None
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
             raise ValueError(f'layout is {self.layout!r}; it must be one of {", ".join(LAYOUTS)}')
+        if self.overlap not in (None, *OVERLAPS):
+            raise ValueError(f'overlap is {self.overlap!r}; it must be one of {", ".join(OVERLAPS)}')
         for name, ids in (
             ('id', [category.id for category in self.categories]),
             ('official_id', [category.official_id for category in self.categories]),
@@ -87,6 +118,9 @@ class DatasetSpec:
                 f'id of {wrong[0].name} is {wrong[0].id}; it must be 0 .. num_classes - 1 = '
                 f'{self.labels.num_classes - 1}'
             )
+        stuff = [category.official_id for category in self.categories if not category.is_thing]
+        if self.background not in (None, *stuff):
+            raise ValueError(f'background is {self.background}; it must be the official_id of a stuff class')
 
     @property
     def format(self) -> str:
@@ -108,7 +142,8 @@ class DatasetSpec:
         """The data set without its name and its splits, by which two are compared."""
         codec = self.labels
         numbers = codec.num_classes, codec.label_divisor, codec.ignore_label
-        return descriptions.Description(self.layout, *numbers, self.categories, self.official_void)
+        drawn = self.overlap, self.background
+        return descriptions.Description(self.layout, *numbers, self.categories, self.official_void, *drawn)
 
     @property
     def copied(self) -> descriptions.Named:
@@ -164,7 +199,8 @@ def described(name: str, told: descriptions.Description, splits: Mapping[str, in
     things = tuple(c.id for c in told.categories if c.is_thing)
     numbers = labels.LabelSpec(told.num_classes, things, told.label_divisor, told.ignore_label)
     splits = types.MappingProxyType(dict(splits))
-    return DatasetSpec(name, told.layout, numbers, told.categories, splits, told.official_void)
+    rest = told.official_void, told.overlap, told.background
+    return DatasetSpec(name, told.layout, numbers, told.categories, splits, *rest)
 
 
 SPECS: Mapping[str, DatasetSpec] = types.MappingProxyType(
@@ -174,6 +210,8 @@ SPECS: Mapping[str, DatasetSpec] = types.MappingProxyType(
             _spec('cityscapes_panoptic', 'cityscapes', 1000, 255, {'train': 2975, 'val': 500, 'test': 1525}),
             _spec('coco_panoptic', 'coco', 256, 0, {'train': 118287, 'val': 5000, 'test': 40670}),
             _spec('ade20k_panoptic', 'ade20k', 1000, 0, {'train': 20210, 'val': 2000}, official_void=255),
+            _spec('kitti_step', 'step', 1000, 255, {'train': 5027, 'val': 2981, 'test': 11095}, 255),
+            _spec('motchallenge_step', 'step', 1000, 255, {'train': 525, 'val': 600, 'test': 0}, 255),
         )
     }
 )
@@ -183,8 +221,9 @@ def find(name: str) -> DatasetSpec:
     """Finds a shipped data set by name, or a custom one by its description.
 
     The JSON file of a custom data set holds `layout` (a key of LAYOUTS), `num_classes`,
-    `label_divisor`, `ignore_label` and `categories`, a list of objects with the fields of `Category`. In its
-    place serves what keeps a copy: a folder of records, the folder of a run, a SavedModel.
+    `label_divisor`, `ignore_label` and `categories`, a list of objects with the fields of `Category`; maybe
+    `official_void`, `overlap` and `background`. In its place serves what keeps a copy: a folder of records,
+    the folder of a run, a SavedModel; and the `config_v2.0.json` of Mapillary Vistas.
 
     Raises:
       errors.InputError: no data set has that name, or the file is not such a description.
@@ -192,13 +231,15 @@ def find(name: str) -> DatasetSpec:
     if name in SPECS:
         return SPECS[name]
     path = name if name.endswith('.json') else _copy(name)
-    content = _content(path)
+    content = description_files.content(path)
+    if vistas_config.is_one(content):
+        content = vistas_config.description(content, path)
     if 'layout' in content or 'dataset' not in content:
         return _read(name, content, path)
     inner = str(content['dataset'])
     if content.get('description') is not None:
         return _read(inner, content['description'], path)
-    return SPECS[inner] if inner in SPECS else _read(inner, _content(inner), inner)
+    return SPECS[inner] if inner in SPECS else _read(inner, description_files.content(inner), inner)
 
 
 def of_copy(kept: descriptions.Named) -> DatasetSpec | None:
@@ -242,35 +283,8 @@ def _copy(folder: str) -> str:
     return found
 
 
-def _content(path: str) -> Mapping[str, Any]:
-    """Reads a JSON file, which may begin with a byte order mark."""
-    try:
-        if addresses.is_remote(path):
-            reach.check('--dataset', path)
-            encoded = files.read(path)
-        else:
-            encoded = pathlib.Path(path).read_bytes()
-        content = json.loads(encoded)
-    except OSError as error:
-        raise errors.InputError(f'cannot read the data set description {path}: {error.strerror}') from error
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, errors.InputError):
-            raise
-        raise _wrong(path, error) from error
-    if not isinstance(content, dict):
-        raise _wrong(path, TypeError('it holds no object'))
-    return content
-
-
 def _read(name: str, content: Any, path: str) -> DatasetSpec:
     try:
         return described(name, descriptions.Description.from_json(content))
     except (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError) as error:
-        raise _wrong(path, error) from error
-
-
-def _wrong(path: str, error: Exception) -> errors.InputError:
-    return errors.InputError(
-        f'{path} does not describe a data set ({type(error).__name__}: {error}); '
-        'it needs layout, num_classes, label_divisor, ignore_label and categories'
-    )
+        raise description_files.wrong(path, error) from error

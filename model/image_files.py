@@ -98,9 +98,14 @@ def header(path: str) -> Header:
 
 def refuse_size(image: Image.Image, where: str) -> None:
     """Raises errors.InputError for an image of more pixels than the limit."""
-    if image.width * image.height > max_pixels():
+    refuse_sides(image.width, image.height, where)
+
+
+def refuse_sides(width: int, height: int, where: str) -> None:
+    """Raises errors.InputError for more pixels than the limit."""
+    if width * height > max_pixels():
         raise errors.InputError(
-            f'{where} has {image.width} x {image.height} pixels, more than {max_pixels() // _MILLION} '
+            f'{where} has {width} x {height} pixels, more than {max_pixels() // _MILLION} '
             f'megapixels; make it smaller, or raise the limit: --max_megapixels, or ${VARIABLE}'
         )
 

@@ -73,6 +73,11 @@ def _run(arguments: argparse.Namespace) -> None:
         if arguments.output:
             result_files.write(arguments.output, score)
     show(score)
+    if spec and (measure := datasets.LAYOUTS[spec.layout].unjudged):
+        print(
+            f'panpipe score: note: the official measure of {spec.name} is {measure}; panpipe does not '
+            'compute it, these are PQ and mIoU of single images'
+        )
     _compare(score)
 
 

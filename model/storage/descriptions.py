@@ -59,6 +59,8 @@ class Description:
       ignore_label: class id of void.
       categories: every class but void, ascending by id.
       official_void: class id that official files use for void.
+      overlap: which of two instances has the pixels of both, where raw files let them overlap.
+      background: official id of the class of pixels that raw files say nothing of; void where it is absent.
     """
 
     layout: str
@@ -67,6 +69,8 @@ class Description:
     ignore_label: int
     categories: tuple[Category, ...]
     official_void: int = 0
+    overlap: str | None = None
+    background: int | None = None
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
@@ -87,7 +91,7 @@ class Description:
     def difference(self, other: Self) -> str:
         """Says how its numbers and classes differ from another one's: the first that do, or an empty text.
 
-        Layouts and colours may differ: they change nothing in records, models and predictions.
+        Layouts, colours and what is painted over what may differ: models and predictions stay what they are.
         """
         return next(self._differences(other), '')
 

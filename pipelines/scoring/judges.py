@@ -57,10 +57,11 @@ def cityscapes(
       errors.InputError: files are missing or do not fit each other.
     """
     del spec
+    there = truths.on_disk(root, split, _CITYSCAPES)
+    root = truths.with_maps(root, split, scratch)
     label_ids = truths.label_ids(root, split)
     has_segments = has_panoptic(predictions)
     truth = truths.cityscapes(root, split, scratch, python) if has_segments or not label_ids else None
-    there = truths.on_disk(root, split, _CITYSCAPES)
     facts: dict[str, Any] = {}
     own = results.Means()
     if has_segments and truth:

@@ -17,7 +17,7 @@ from panpipe.pipelines import sources
 from panpipe.pipelines.formats import png
 from panpipe.pipelines.scoring import made_truths, official_python, panoptic_files
 from panpipe.pipelines.sources import cityscapes as cityscapes_source
-from panpipe.pipelines.sources import documents, images, label_numbers, names
+from panpipe.pipelines.sources import documents, images, label_numbers, names, polygons
 
 Panoptic = panoptic_files.Panoptic
 _LABEL_IDS = '_gtFine_labelIds.png'
@@ -47,8 +47,30 @@ def cityscapes(root: pathlib.Path, split: str, scratch: pathlib.Path, python: st
         return _cityscapes(_with_label_ids(document), folder / f'{name}_trainId')
     raise errors.InputError(
         f'{folder} has no ground truth of the split {split!r}: neither {name}.json, nor '
-        f'{split}/CITY/*{_INSTANCE_IDS}, nor {name}_trainId.json; check --ground_truth and --split'
+        f'{split}/CITY/*{_INSTANCE_IDS} or *{polygons.SUFFIX}, nor {name}_trainId.json; check '
+        '--ground_truth and --split'
     )
+
+
+def with_maps(root: pathlib.Path, split: str, scratch: pathlib.Path) -> pathlib.Path:
+    """Returns the root of a Cityscapes split; if its labels are polygons alone, a folder with their maps.
+
+    Raises:
+      errors.InputError: a file of polygons is wrong.
+    """
+    folder, name = root / 'gtFine', f'cityscapes_panoptic_{split}'
+    is_drawn = any((folder / f'{name}{form}.json').is_file() for form in ('', '_trainId')) or any(
+        folder.glob(f'{split}/*/*{_INSTANCE_IDS}')
+    )
+    paths = [] if is_drawn else cityscapes_source.polygon_files(str(root), split)
+    made = scratch / 'drawn'
+    for path in map(pathlib.Path, paths):
+        numbers = cityscapes_source.drawing(str(path), _CITYSCAPES).numbers()
+        place = made / path.relative_to(root).parent / path.name.removesuffix(polygons.SUFFIX)
+        png.save(f'{place}{_INSTANCE_IDS}', numbers.astype(np.uint16))
+        label_ids = np.where(numbers < 1000, numbers, numbers // 1000)
+        png.save(f'{place}{_LABEL_IDS}', label_ids.astype(np.uint8))
+    return made if paths else root
 
 
 def _cityscapes(document: documents.Document, folder: pathlib.Path) -> Panoptic:
@@ -133,7 +155,8 @@ def coco(
     if spec and not sources.module(spec).PANOPTIC_FILES:
         return made_truths.make(root, split, spec, scratch / 'made'), spec
     form = sources.module(spec or _OF_COCO_FORM[0]).PANOPTIC_FILES[0]
-    raise errors.InputError(f'{root / form.format(split)} is missing; check --ground_truth and --split')
+    cure = '' if spec else ', or name the data set: --dataset'
+    raise errors.InputError(f'{root / form.format(split)} is missing; check --ground_truth and --split{cure}')
 
 
 def on_disk(root: pathlib.Path, split: str, spec: datasets.DatasetSpec) -> set[documents.ImageId]:

@@ -34,7 +34,13 @@ def with_ids(tree: trees.Tree, json_path: str) -> listing.Listing:
     Raises:
       errors.InputError: as `documents.read_images`.
     """
-    pictures = documents.read_images(json_path)
+    return with_pictures(tree, documents.read_images(json_path))
+
+
+def with_pictures(
+    tree: trees.Tree, pictures: Mapping[documents.ImageId, documents.Picture]
+) -> listing.Listing:
+    """Lists the image files of a folder with ids and sizes from a JSON file, as `with_ids`."""
     by_name = {picture.file_name: image_id for image_id, picture in pictures.items()}
     ids = {path: by_name[name] for name, path in _partners(by_name, tree).items()}
     taken = [path for path in listing.images_in(tree) if '/' not in path or path in ids]
@@ -47,9 +53,13 @@ def with_ids(tree: trees.Tree, json_path: str) -> listing.Listing:
 
 
 def with_panoptic(
-    tree: trees.Tree, json_path: str, numbering: entries.Numbering, has_areas: bool = True
+    tree: trees.Tree,
+    json_path: str,
+    numbering: entries.Numbering,
+    has_areas: bool = True,
+    folder: str | None = None,
 ) -> listing.Listing:
-    """Lists images with the annotations of a panoptic JSON file, whose PNGs lie in the folder of its name.
+    """Lists images with the annotations of a panoptic JSON file.
 
     Annotations of other images are left out, so that a part of a data set can be used.
 
@@ -58,6 +68,7 @@ def with_panoptic(
       json_path: of the annotations.
       numbering: the classes that may occur.
       has_areas: segments state their areas; else those are not looked at.
+      folder: of the PNGs; that of the file's name unless told.
 
     Raises:
       errors.InputError: an image has no annotation, or an annotation no PNG; an annotation has an unknown
@@ -70,7 +81,8 @@ def with_panoptic(
     taken = [p for p in listing.images_in(tree) if p in by_path or '/' not in p or not by_path]
     found = listing.entries_of(taken, tree.root)
     annotated = [by_path.get(path) for path in taken]
-    joined = _labelled(document, found, annotated, numbering, has_areas)
+    folder = folder or json_path.removesuffix('.json')
+    joined = _labelled(document, folder, found, annotated, numbering, has_areas)
     named_ids = [
         dataclasses.replace(entry, official_id=annotation.image_id)
         for entry, annotation in zip(joined, annotated, strict=True)
@@ -90,19 +102,20 @@ def join_panoptic(found: listing.Listing, json_path: str, numbering: entries.Num
     document = documents.read(json_path)
     by_id = {names.normal(str(annotation.image_id)): annotation for annotation in document.annotations}
     annotated = [by_id.get(entry.image_id) for entry in found]
-    joined = _labelled(document, found, annotated, numbering, has_areas=True)
+    folder = json_path.removesuffix('.json')
+    joined = _labelled(document, folder, found, annotated, numbering, has_areas=True)
     return _listed(joined, found.left_out, sorted(by_id.keys() - {entry.image_id for entry in found}))
 
 
 def _labelled(
     document: documents.Document,
+    folder: str,
     found: Sequence[entries.ImageFile],
     annotated: Sequence[documents.Annotation | None],
     numbering: entries.Numbering,
     has_areas: bool,
 ) -> list[entries.ImageFile]:
     """Adds to each image the label that its annotation describes."""
-    folder = document.path.removesuffix('.json')
     pngs = png_paths(document, folder)
     joined = []
     for entry, annotation in zip(found, annotated, strict=True):
@@ -191,6 +204,8 @@ def join_maps(
     paths: Sequence[str],
     suffix: str,
     label: Callable[[str], entries.LabelFile],
+    *,
+    key: Callable[[str], str] = posixpath.basename,
 ) -> listing.Listing:
     """Adds to images the label maps that are called as they are, but for `suffix`.
 
@@ -199,12 +214,13 @@ def join_maps(
       paths: of label maps, at least one; those of other images are left out.
       suffix: what follows the image id in their names, with the ending.
       label: makes the annotation from a path.
+      key: makes of an image id, and of a path, what both share: the name without folders unless told.
 
     Raises:
       errors.InputError: an image has no label map.
     """
-    by_image = {names.normal(posixpath.basename(path)).removesuffix(suffix): path for path in paths}
-    wanted = [posixpath.basename(entry.image_id) for entry in found]
+    by_image = {names.normal(key(path)).removesuffix(suffix): path for path in paths}
+    wanted = [key(entry.image_id) for entry in found]
     missing = [name for name in wanted if name not in by_image]
     if missing:
         raise errors.InputError(

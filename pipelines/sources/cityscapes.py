@@ -2,17 +2,28 @@
 """The official Cityscapes layout: `leftImg8bit` and `gtFine`, as downloaded.
 
 The annotation of an image is its `*_gtFine_instanceIds.png`; where there are none, the output of
-cityscapesScripts' csCreatePanopticImgs, with train ids or with label ids. Both say the same. Where things are
-not told apart, it is `*_gtFine_labelIds.png`, or else `*_gtFine_labelTrainIds.png`.
+cityscapesScripts' csCreatePanopticImgs, with train ids or with label ids; or the `*_gtFine_polygons.json` of
+the annotation tool. All say the same. Where things are not told apart, it is `*_gtFine_labelIds.png`, or else
+`*_gtFine_labelTrainIds.png`, or else the polygons.
 """
 
 import dataclasses
 import functools
 import os
+from collections.abc import Callable
 
 from panpipe.model import datasets, errors
 from panpipe.model.storage import addresses, files
-from panpipe.pipelines.sources import annotations, entries, label_numbers, listing, names, roots, trees
+from panpipe.pipelines.sources import (
+    annotations,
+    entries,
+    label_numbers,
+    listing,
+    names,
+    polygons,
+    roots,
+    trees,
+)
 
 _IMAGE_SUFFIX = '_leftImg8bit'
 _LABEL_SUFFIX = '_gtFine_instanceIds.png'
@@ -46,12 +57,12 @@ def list_images(
         return found
     numbering = entries.official_numbering(spec, treat_crowd_as_ignore)
     if semantic_only:
-        return _with_semantic_ids(found, root, split, numbering)
+        return _with_semantic_ids(found, root, split, spec, numbering)
     maps = files.find(root, f'gtFine/{split}/*/*{_LABEL_SUFFIX}')
     if maps:
         label = functools.partial(entries.InstanceIds, numbering=numbering, void=_VOID_LABELS)
         return annotations.join_maps(found, maps, _LABEL_SUFFIX, label)
-    return _with_panoptic_pngs(found, root, split, numbering)
+    return _with_panoptic_pngs(found, root, split, spec, numbering)
 
 
 def _images(root: str, split: str) -> listing.Listing:
@@ -68,7 +79,11 @@ def _is_image(path: str) -> bool:
 
 
 def _with_semantic_ids(
-    found: listing.Listing, root: str, split: str, numbering: entries.Numbering
+    found: listing.Listing,
+    root: str,
+    split: str,
+    spec: datasets.DatasetSpec,
+    numbering: entries.Numbering,
 ) -> listing.Listing:
     forms = (
         (numbering, _VOID_LABELS),
@@ -82,6 +97,8 @@ def _with_semantic_ids(
             if classes is numbering and joined:
                 label_numbers.check_split([one.label.path for one in joined if one.label])
             return joined
+    if drawn := polygon_files(root, split):
+        return annotations.join_maps(found, drawn, polygons.SUFFIX, _drawn(spec, numbering, is_semantic=True))
     wanted = ' or '.join(f'*{suffix}' for suffix in _SEMANTIC_SUFFIXES)
     raise errors.InputError(
         f'{root} has images but no classes of {split}: expected gtFine/{split}/CITY/{wanted}; '
@@ -94,7 +111,11 @@ def _by_train_id(numbering: entries.Numbering) -> entries.Numbering:
 
 
 def _with_panoptic_pngs(
-    found: listing.Listing, root: str, split: str, numbering: entries.Numbering
+    found: listing.Listing,
+    root: str,
+    split: str,
+    spec: datasets.DatasetSpec,
+    numbering: entries.Numbering,
 ) -> listing.Listing:
     forms = {
         addresses.join(root, 'gtFine', f'cityscapes_panoptic_{split}_trainId.json'): _by_train_id(numbering),
@@ -103,12 +124,33 @@ def _with_panoptic_pngs(
     for path, classes in forms.items():
         if files.exists(path):
             return annotations.join_panoptic(found, path, classes)
+    if drawn := polygon_files(root, split):
+        return annotations.join_maps(found, drawn, polygons.SUFFIX, _drawn(spec, numbering))
     semantic = [s for s in _SEMANTIC_SUFFIXES if files.find(root, f'gtFine/{split}/*/*{s}')]
     cure = f', or take the classes of *{semantic[0]} alone with --semantic_only' if semantic else ''
     raise errors.InputError(
-        f'{root} has images but no annotations of {split}: expected gtFine/{split}/CITY/*{_LABEL_SUFFIX} or '
-        f'gtFine/cityscapes_panoptic_{split}_trainId.json; unpack gtFine_trainvaltest.zip there{cure}'
+        f'{root} has images but no annotations of {split}: expected gtFine/{split}/CITY/*{_LABEL_SUFFIX}, '
+        f'*{polygons.SUFFIX} or gtFine/cityscapes_panoptic_{split}_trainId.json; unpack '
+        f'gtFine_trainvaltest.zip there{cure}'
     )
+
+
+def polygon_files(root: str, split: str) -> list[str]:
+    """Finds the files of polygons of a split, sorted."""
+    return files.find(root, f'gtFine/{split}/*/*{polygons.SUFFIX}')
+
+
+def drawing(path: str, spec: datasets.DatasetSpec) -> polygons.Drawing:
+    """Names a file of polygons."""
+    return _drawn(spec, entries.official_numbering(spec))(path)
+
+
+def _drawn(
+    spec: datasets.DatasetSpec, numbering: entries.Numbering, *, is_semantic: bool = False
+) -> Callable[[str], polygons.Drawing]:
+    """Makes labels of files of polygons."""
+    known = polygons.Names.of(spec, tells_apart=not is_semantic)
+    return lambda path: polygons.Drawing(entries.InstanceIds(path, numbering, _VOID_LABELS), known)
 
 
 def _nothing(root: str, split: str) -> str:

@@ -84,19 +84,14 @@ def read(path: str, *, has_areas: bool = True) -> Document:
         value of a wrong type.
     """
     plain = functools.partial(_plain, has_areas=has_areas)
-    replacements: streams.Replacements = {'annotations': plain, 'images': _plain_picture}
+    replacements: streams.Replacements = {'annotations': plain, 'images': plain_picture}
     content = fields.read(path, _FORM, ('annotations',), replacements)
     found = tuple(
         one if isinstance(one, Annotation) else _annotation(content.of(one, path, 'annotation'), has_areas)
         for one in content.told['annotations']
     )
     _refuse_twins([annotation.image_id for annotation in found], path)
-    images = _by_id(content)
-    categories = list(map(_category, _listed(content, 'categories', 'category')))
-    for number, count in collections.Counter(category.id for category in categories).items():
-        if count > 1:
-            raise errors.InputError(f'{path} lists the category {number} twice; keep one')
-    return Document(path, found, images, {category.id: category for category in categories})
+    return Document(path, found, pictures(content), categories(content))
 
 
 def read_images(path: str) -> dict[ImageId, Picture]:
@@ -107,14 +102,27 @@ def read_images(path: str) -> dict[ImageId, Picture]:
     Raises:
       errors.InputError: as `read`.
     """
-    content = fields.read(path, 'a JSON file of the COCO form', (), {'images': _plain_picture})
-    images = _by_id(content)
+    content = fields.read(path, 'a JSON file of the COCO form', (), {'images': plain_picture})
+    images = pictures(content)
     if images or content.told.get('annotations') is None:
         return images
     told = content.objects('annotations', 'annotation')
     return {
         one.identity('image_id'): Picture(one.text('file_name')) for one in told if 'file_name' in one.told
     }
+
+
+def categories(content: fields.Fields) -> dict[int, Category]:
+    """Reads the entries of `categories` by id.
+
+    Raises:
+      errors.InputError: one is given twice, or has a value of a wrong type.
+    """
+    found = list(map(_category, _listed(content, 'categories', 'category')))
+    for number, count in collections.Counter(category.id for category in found).items():
+        if count > 1:
+            raise errors.InputError(f'{content.where} lists the category {number} twice; keep one')
+    return {category.id: category for category in found}
 
 
 def refuse_renumbered(document: Document, known: Mapping[int, str], where: str) -> None:
@@ -150,7 +158,12 @@ def _refuse_twins(ids: Sequence[ImageId], path: str) -> None:
             raise errors.InputError(f'{path} lists the image {number} twice; keep one annotation of it')
 
 
-def _by_id(content: fields.Fields) -> dict[ImageId, Picture]:
+def pictures(content: fields.Fields) -> dict[ImageId, Picture]:
+    """Reads the entries of `images` by id, which `plain_picture` may have made small.
+
+    Raises:
+      errors.InputError: one is given twice, or has a value of a wrong type.
+    """
     listed = list(_pictures(content))
     found = dict(listed)
     if len(found) < len(listed):
@@ -168,7 +181,7 @@ def _pictures(content: fields.Fields) -> Iterator[tuple[ImageId, Picture]]:
         yield one if isinstance(one, tuple) else _picture(content.of(one, content.where, 'image'))
 
 
-def _plain_picture(told: Any) -> Any:
+def plain_picture(told: Any) -> Any:
     """Makes an entry of `images` of what is as it should be; leaves all else for a closer look."""
     try:
         image_id, name, size = told['id'], told['file_name'], (told['height'], told['width'])
@@ -198,7 +211,7 @@ def _is_name(told: Any) -> bool:
 def _picture(told: fields.Fields) -> tuple[ImageId, Picture]:
     size = None
     if told.told.get('height') is not None and told.told.get('width') is not None:
-        size = told.whole('height'), told.whole('width')
+        size = told.pixels('height'), told.pixels('width')
     return told.identity('id'), Picture(told.text('file_name'), size)
 
 

@@ -158,7 +158,19 @@ class InstanceIds:
         Raises:
           errors.InputError: it is damaged, or holds a number of no label.
         """
-        ids = _read_ids(self.path, ('I;16', 'I', 'L', 'P'))
+        return self.label_of(_read_ids(self.path, ('I;16', 'I', 'L', 'P')))
+
+    def label_of(self, ids: np.ndarray) -> Label:
+        """Makes a label of the numbers that such a PNG holds, integers from 0 on [height, width].
+
+        Raises:
+          errors.InputError: one is the number of no label.
+        """
+        if ids.max(initial=0) >= _ID_LIMIT:
+            raise errors.InputError(
+                f'{self.path} holds the number {ids.max()}, more than 16 bits hold; things of this layout '
+                'have an official_id below 65: correct the description'
+            )
         segments = [self._segment(number) for number in masks.present(ids)]
         known = [segment for segment in segments if segment.category_id in self.numbering.class_ids]
         table = np.full(_ID_LIMIT, self.numbering.codec.void, np.int32)

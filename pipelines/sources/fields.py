@@ -51,6 +51,13 @@ class Fields:
             raise self.wrong(name, 'a number from 0 on')
         return int(value) if value.is_integer() else value
 
+    def pixels(self, name: str) -> int:
+        """Returns the side of an image, which some tools write as 640.0."""
+        value = self.number(name)
+        if type(value) is not int or value < 1:
+            raise self.wrong(name, 'a number of pixels')
+        return value
+
     def flag(self, name: str) -> bool | None:
         """Returns a value of 0, 1, false or true; None where it is absent or null."""
         value = self.told.get(name)

@@ -76,7 +76,9 @@ def read(path: str, judged: Sequence[Judged], things: Mapping[int, str], stuff: 
             raise told.wrong('image_id', 'the id of an image that the file lists')
         if image_id not in images:
             continue
-        if name in stuff:
+        if run_lengths.is_empty(told.told.get('segmentation')):
+            left_out['annotations without mask'] += 1
+        elif name in stuff:
             left_out[f'annotations of stuff ({name})'] += 1
         elif name not in numbers:
             known = ', '.join(list(numbers)[:_MOST_SHOWN])

@@ -36,6 +36,11 @@ def read(given: Any, height: int, width: int) -> masks.Rle | None:
     return None
 
 
+def is_empty(given: Any) -> bool:
+    """Tells whether an annotation has no mask, as tools export boxes: nothing, or empty polygons."""
+    return given is None or (isinstance(given, list) and not any(given))
+
+
 def detected(given: Any) -> masks.Rle | None:
     """Reads the run-length coded mask of a detection, which tells its own size; None where it is none."""
     size = given.get('size') if isinstance(given, dict) else None

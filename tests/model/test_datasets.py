@@ -18,6 +18,8 @@ def test_numbers_of_the_shipped_sets():
         'cityscapes_panoptic': (19, 255, 1000, 8),
         'coco_panoptic': (134, 0, 256, 80),
         'ade20k_panoptic': (151, 0, 1000, 100),
+        'kitti_step': (19, 255, 1000, 2),
+        'motchallenge_step': (7, 255, 1000, 1),
     }
 
 

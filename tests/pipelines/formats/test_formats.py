@@ -130,6 +130,8 @@ def test_the_layout_decides_the_format():
         'cityscapes_panoptic': 'cityscapes',
         'coco_panoptic': 'coco',
         'ade20k_panoptic': 'coco',
+        'kitti_step': 'coco',
+        'motchallenge_step': 'coco',
     }
 
 

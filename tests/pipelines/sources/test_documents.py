@@ -129,7 +129,7 @@ def test_wrong_annotations_are_told(annotations, words, tmp_path):
         ({'images': {}}, 'images of the file .* must be a list'),
         (
             {'images': [{'id': 9, 'file_name': '9.jpg', 'height': 2, 'width': '3'}]},
-            'width of the image .* must be a whole number',
+            'width of the image .* must be a number',
         ),
         (
             {'images': [{'id': 9, 'file_name': 'a.jpg'}, {'id': 9, 'file_name': 'b.jpg'}]},

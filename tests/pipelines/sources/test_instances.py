@@ -57,6 +57,13 @@ def test_an_area_that_is_not_told_is_that_of_the_mask(tmp_path):
         assert _read(tmp_path, [{**told, **area}]).annotations[0]['area'] == 4
 
 
+@pytest.mark.parametrize('given', [None, [], [[]]])
+def test_annotations_without_a_mask_are_left_out(tmp_path, given):
+    found = _read(tmp_path, [*ANNOTATIONS, {'image_id': 9, 'category_id': 3, 'segmentation': given}])
+    assert [one['image_id'] for one in found.annotations] == [9, 'b']
+    assert found.left_out == '1 annotations without mask'
+
+
 def _renumbered(entries, name, number):
     return [{**entry, name: number(entry[name])} for entry in entries]
 
@@ -105,14 +112,12 @@ def test_what_is_left_out_is_told(tmp_path):
         (_with(area=-1), 'area of the annotation .* must be a number from 0 on'),
         (_with(iscrowd=3), 'iscrowd of the annotation .* must be 0 or 1'),
         (
-            _with(segmentation=[]),
+            _with(segmentation=[[1, 1, 2, 2]]),
             'must be polygons of 6 numbers or more, or a run-length coded mask; or take',
         ),
-        (_with(segmentation=[[1, 1, 2, 2]]), 'must be polygons of 6 numbers or more'),
         (_with(segmentation=[[0, 0, 1, 0, 1, 1, 0]]), 'must be polygons of 6 numbers or more'),
         (_with(segmentation=[[0, 0, 1, 0, 1, float('inf')]]), 'must be polygons of 6 numbers or more'),
         (_with(segmentation=[SQUARE[0], [0, 0, 1, 0, '1', 1]]), 'must be polygons of 6 numbers or more'),
-        (_with(segmentation=None), 'must be polygons of 6 numbers or more'),
         (
             _with(segmentation={'size': [5, 4], 'counts': [20]}),
             r'segmentation of the annotation .* must be of the size of its image, \[4, 5\]; correct',
