@@ -27,6 +27,7 @@ class Job(NamedTuple):
 JOBS: Mapping[str, Job] = types.MappingProxyType(
     {
         'toy': Job('panpipe.pipelines.toy', 'write a small synthetic data set in an official layout'),
+        'dataset': Job('panpipe.pipelines.dataset', 'check a data set: its description and its raw files'),
         'convert': Job('panpipe.pipelines.convert', 'turn a raw data set into TFRecords (Beam)'),
         'statistics': Job('panpipe.pipelines.statistics', 'describe records: sizes, classes, advice (Beam)'),
         'show': Job('panpipe.pipelines.show', 'draw a sample or a prediction, with labels and targets'),

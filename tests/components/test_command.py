@@ -33,7 +33,7 @@ def test_version(capsys):
 
 
 @pytest.mark.parametrize(
-    ('name', 'advice'), [('conver', "did you mean 'convert'?"), ('qqq', 'it is one of toy, convert')]
+    ('name', 'advice'), [('conver', "did you mean 'convert'?"), ('qqq', 'it is one of toy, dataset')]
 )
 def test_unknown_job_is_one_line_and_status_2(name, advice, capsys):
     assert command.main([name]) == 2
