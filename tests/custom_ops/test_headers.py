@@ -34,7 +34,7 @@ def test_bands_and_sanitizers(name, tmp_path):
 
 @pytest.mark.parametrize('name', ['fuzz_test', 'masks_test'])
 @pytest.mark.parametrize(
-    ('seed', 'rounds'), [('1', '100'), pytest.param('2', '20000', marks=pytest.mark.slow)]
+    ('seed', 'rounds'), [('1', '30'), pytest.param('2', '20000', marks=pytest.mark.slow)]
 )
 def test_random_shapes_rules_and_heads(seed, rounds, name, tmp_path):
     run(name, tmp_path, UNDEFINED, seed, rounds)

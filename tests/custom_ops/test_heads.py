@@ -64,7 +64,7 @@ def assert_same(one, other):
         np.testing.assert_array_equal(a, b, err_msg=name)
 
 
-@hypothesis.settings(deadline=None, max_examples=50)
+@hypothesis.settings(deadline=None, max_examples=25)
 @hypothesis.given(case=cases())
 def test_equals_twin(case):
     heads, spec, size, numbers = case

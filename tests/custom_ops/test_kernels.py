@@ -59,7 +59,7 @@ def cases(draw):
 
 
 @hypothesis.settings(
-    deadline=None, max_examples=150, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=60, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
 )
 @hypothesis.given(case=cases())
 def test_equals_oracle(merge, case):

@@ -67,7 +67,7 @@ def cases(draw):
     return masks, size, numbers
 
 
-@hypothesis.settings(deadline=None, max_examples=40)
+@hypothesis.settings(deadline=None, max_examples=20)
 @hypothesis.given(case=cases())
 def test_equals_twin_and_numpy(case):
     masks, size, numbers = case

@@ -137,7 +137,10 @@ def _assert_close(found, expected):
         np.testing.assert_allclose(np.squeeze(ours, 0), theirs, atol=1e-4 * np.abs(theirs).max())
 
 
-@pytest.mark.parametrize(('library', 'ending'), [('timm', 'safetensors'), ('torchvision', 'pth')])
+@pytest.mark.parametrize(
+    ('library', 'ending'),
+    [('timm', 'safetensors'), pytest.param('torchvision', 'pth', marks=pytest.mark.slow)],
+)
 def test_convnext_of_pytorch(library, ending, tmp_path, monkeypatch):
     weights = _timm_weights(_TINY)
     named = weights if library == 'timm' else _torchvision_names(weights)

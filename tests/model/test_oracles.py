@@ -63,7 +63,10 @@ def _broken(folder, change):
     return oracles.figures(_judge(samples, lambda images, training=False, pool_scale=1.0: heads))
 
 
-@pytest.mark.parametrize('views', [PLAIN, inference.Views((0.5, 1.0), adds_flipped=True)])
+@pytest.mark.parametrize(
+    'views',
+    [PLAIN, pytest.param(inference.Views((0.5, 1.0), adds_flipped=True), marks=pytest.mark.slow)],
+)
 def test_the_baseline_is_the_evaluation(tmp_path, views):
     samples = _samples(tmp_path, crowd=True)
     predict = functools.partial(

@@ -231,7 +231,7 @@ def test_evaluation_needs_a_checkpoint(pattern, tmp_path, capsys):
     )
 
 
-@pytest.mark.parametrize('mode', ['eval', 'continuous_eval'])
+@pytest.mark.parametrize('mode', ['eval', pytest.param('continuous_eval', marks=pytest.mark.slow)])
 def test_evaluation_needs_a_whole_network(pattern, tmp_path, capsys, mode):
     """Not the encoder alone, beside which all weights would be random."""
     folder = tmp_path / 'toy_cityscapes'

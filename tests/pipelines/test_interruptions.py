@@ -113,6 +113,7 @@ def test_a_killed_conversion_is_completed_byte_for_byte(raw, expected, death, tm
     assert not publishing.left_behind(tmp_path / 'records')
 
 
+@pytest.mark.slow
 def test_sigterm_ends_with_143_and_what_is_finished_is_kept(raw, expected, tmp_path, capsys):
     output = tmp_path / 'records'
     slow = PRELUDE + 'import time\nfrom panpipe.pipelines.record_files import shards\n'

@@ -82,6 +82,7 @@ def test_two_conversions(yard, tmp_path, capsys):
     assert not [*output.glob('.*')]
 
 
+@pytest.mark.slow
 def test_two_evaluations(yard, tmp_path, capsys):
     folder = judged.predicted(tmp_path, judged.converted(tmp_path, yard.root, yard.dataset), yard.dataset)
     output = tmp_path / 'evaluation.json'

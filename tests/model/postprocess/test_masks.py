@@ -64,7 +64,10 @@ def drawn_heads(slots=10, classes=5):
 
 
 @pytest.mark.parametrize('method', METHODS)
-@pytest.mark.parametrize('jit_compile', [False, True], ids=['traced', 'XLA'])
+@pytest.mark.parametrize(
+    'jit_compile',
+    [pytest.param(False, id='traced'), pytest.param(True, id='XLA', marks=pytest.mark.slow)],
+)
 def test_traced_equals_eager(method, jit_compile):
     spec = labels.LabelSpec(5, (1, 3), 1000, 255)
     options = config.EvaluatorOptions(

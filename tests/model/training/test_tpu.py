@@ -59,9 +59,14 @@ def test_training_samples_have_shapes_known_beforehand(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'views', [inference.Views(), inference.Views((1.0,), True)], ids=['plain', 'flipped']
+    ('views', 'has_instances'),
+    [
+        pytest.param(inference.Views(), True, id='panoptic'),
+        pytest.param(inference.Views((1.0,), True), True, id='panoptic-flipped', marks=pytest.mark.slow),
+        pytest.param(inference.Views(), False, id='semantic', marks=pytest.mark.slow),
+        pytest.param(inference.Views((1.0,), True), False, id='semantic-flipped', marks=pytest.mark.slow),
+    ],
 )
-@pytest.mark.parametrize('has_instances', [True, False], ids=['panoptic', 'semantic'])
 def test_compiled_predictions_equal_those_of_evaluation(views, has_instances):
     trained = small.make().network
 

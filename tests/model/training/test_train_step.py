@@ -88,7 +88,14 @@ def _step(trained, batch):
     return trained.step(*batch)
 
 
-@pytest.mark.parametrize('options', [{}, {'clip_norm': 1e9}, {'num_parts': 2, 'clip_norm': 1e9}])
+@pytest.mark.parametrize(
+    'options',
+    [
+        {},
+        pytest.param({'clip_norm': 1e9}, marks=pytest.mark.slow),
+        pytest.param({'num_parts': 2, 'clip_norm': 1e9}, marks=pytest.mark.slow),
+    ],
+)
 def test_a_head_without_a_loss_stays_as_it_is(tmp_path, monkeypatch, options):
     monkeypatch.setattr(small, 'Small', _OwnCenters)
     plain, trained = _without_center_loss(), _without_center_loss(**options)
