@@ -70,9 +70,10 @@ def _write(arguments: argparse.Namespace) -> None:
     try:
         aside.chmod(0o755)
         spec = datasets.find(arguments.dataset)
-        for split, images in counts.items():
-            drawn = draw_split(split, images, (arguments.height, arguments.width), arguments.seed)
-            layouts.WRITERS[arguments.dataset](aside, split, drawn, spec)
+        with files.naming(arguments.given.output):
+            for split, images in counts.items():
+                drawn = draw_split(split, images, (arguments.height, arguments.width), arguments.seed)
+                layouts.WRITERS[arguments.dataset](aside, split, drawn, spec)
         try:
             aside.rename(output)
         except OSError as error:

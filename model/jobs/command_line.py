@@ -4,6 +4,7 @@
 import argparse
 import contextlib
 import os
+import select
 import signal
 import sys
 import textwrap
@@ -14,6 +15,8 @@ from panpipe.model import errors
 from panpipe.model.jobs import environment
 
 _TERMINATED = 128 + signal.SIGTERM
+_OUTPUT = 1  # its file descriptor
+_PIPE_CLOSED = 128 + signal.SIGPIPE
 _SECONDS_TO_END = 10.0
 
 
@@ -55,7 +58,7 @@ def run(job: str, body: Callable[[], None]) -> int:
     """Runs the body of a job and returns its exit status: 0 done, 1 failed, 2 for a user's mistake.
 
     SIGTERM, as schedulers send it, ends the job like Ctrl-C: what it began is cleaned up or kept for the next
-    run, and the status is 143.
+    run, and the status is 143. Where nobody reads on what it prints, as after `| head`, it ends with 141.
 
     A mistake (`InputError`), a foreseen failure (`JobError`) or one of the machine (a full disk, say) becomes
     one line on standard error; the last counts as a mistake. Anything else is a fault of the program: it
@@ -65,6 +68,12 @@ def run(job: str, body: Callable[[], None]) -> int:
     try:
         with _terminable(job):
             body()
+            sys.stdout.flush()  # fails here, where it can be told
+    except BrokenPipeError:
+        if not _is_unread():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _OUTPUT)  # for what Python still has to write
+        return _PIPE_CLOSED
     except (errors.InputError, errors.JobError) as error:
         print(f'panpipe {job}: error: {" ".join(str(error).split())}', file=sys.stderr)
         return 2 if isinstance(error, errors.InputError) else 1
@@ -75,6 +84,13 @@ def run(job: str, body: Callable[[], None]) -> int:
         print(f'panpipe {job}: error: {" ".join(reason.split())}', file=sys.stderr)
         return 2
     return 0
+
+
+def _is_unread() -> bool:
+    """Returns whether nobody reads what is printed any more, as after `| head`."""
+    looked = select.poll()
+    looked.register(_OUTPUT, 0)
+    return any(found & select.POLLERR for _, found in looked.poll(0))
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 _CURES: Mapping[int, str] = {
     errno.ENOSPC: 'free some space, or choose another place',
     errno.EDQUOT: 'free some of your quota, or choose another place',
+    errno.EFBIG: 'allow larger files (ulimit -f), or choose another place',
     errno.ENAMETOOLONG: 'shorten the name',
     errno.EACCES: 'change its rights, or choose another place',
     errno.EPERM: 'change its rights, or choose another place',
@@ -19,6 +20,11 @@ _CURES: Mapping[int, str] = {
 }
 # As the text of a worker's exception says it: "OSError: [Errno 28] No space left on device: '/data/a.png'".
 _TOLD = re.compile(r"\[Errno (?P<number>\d+)\] [^:\n\['\"]+(?:: ['\"](?P<path>[^'\"\n]+)['\"])?")
+# As TensorFlow says it: '/runs/ckpt-2_temp/part-00000; No space left on device'.
+_NUMBERS = {os.strerror(number): number for number in _CURES}
+_TOLD_BY_TENSORFLOW = re.compile(
+    rf'(?P<path>/[^;{{}}\n]*|[^\s;{{}}]+); (?P<reason>{"|".join(map(re.escape, _NUMBERS))})'
+)
 
 
 def told(error: BaseException) -> str | None:
@@ -41,5 +47,7 @@ def _facts(error: BaseException) -> tuple[int, str]:
     """Returns the number of an operating system's error, 0 for other exceptions, and the path."""
     if isinstance(error, OSError) and error.errno:
         return error.errno, str(error.filename2 or error.filename or '')
-    found = _TOLD.search(str(error))
-    return (int(found['number']), found['path'] or '') if found else (0, '')
+    if found := _TOLD.search(str(error)):
+        return int(found['number']), found['path'] or ''
+    found = _TOLD_BY_TENSORFLOW.search(str(error))
+    return (_NUMBERS[found['reason']], found['path']) if found else (0, '')

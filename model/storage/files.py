@@ -81,14 +81,28 @@ def read(address: Address) -> bytes:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise errors.InputError(f'cannot read {path}: it is missing') from error
     except Exception as error:
-        raise errors.InputError(f'cannot read {path}: {reason(error)}') from error
+        raise errors.InputError(
+            f'cannot read {path}: {reason(error)}; check the file, its rights and where it lies'
+        ) from error
+
+
+@contextlib.contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Adds a path to failures in the block that tell none, as those of reading and writing an open file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno and not error.filename:
+            error.filename = path
+        raise
 
 
 @contextlib.contextmanager
 def opened(address: Address) -> Iterator[IO[bytes]]:
     """Opens a file for reading, in order or by `seek`."""
     path = os.fspath(address)
-    with open(path, 'rb') if not addresses.is_remote(path) else system(path).open(path, 'rb') as file:
+    remote = system(path) if addresses.is_remote(path) else None
+    with naming(path), remote.open(path, 'rb') if remote else open(path, 'rb') as file:
         yield file
 
 
@@ -103,14 +117,14 @@ def created(address: Address) -> Iterator[IO[bytes]]:
     if addresses.is_remote(path):
         with tempfile.TemporaryDirectory(prefix='panpipe-') as scratch:
             aside = os.path.join(scratch, 'content')
-            with open(aside, 'w+b') as file:
+            with naming(aside), open(aside, 'w+b') as file:
                 yield file
             upload(aside, path)
         return
     aside = f'{path}.{os.getpid()}{PARTIAL}'
     os.makedirs(os.path.dirname(aside) or '.', exist_ok=True)
     try:
-        with open(aside, 'wb') as file:
+        with naming(path), open(aside, 'wb') as file:
             yield file
         os.replace(aside, path)
     except BaseException:

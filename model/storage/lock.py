@@ -161,10 +161,13 @@ def _is_free(path: str, other: Holder | None) -> bool:
 def _create(path: str, own: Holder) -> bool:
     if not addresses.is_remote(path):
         try:
-            with open(path, 'xb') as file:
+            with files.naming(path), open(path, 'xb') as file:
                 file.write(own.encoded())
         except FileExistsError:
             return False
+        except OSError:  # the disk is full, say
+            files.delete([path])
+            raise
         return True
     try:
         files.system(path).pipe_file(path, own.encoded(), mode='create')

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from panpipe.model import errors
+from panpipe.model.jobs import environment
+from panpipe.model.storage import files
 
 VARIABLE = 'PANPIPE_OFFICIAL_PYTHON'
 _ENVIRONMENT = '.venv-official'
@@ -43,7 +45,7 @@ def interpreter(given: str | None = None) -> str:
 def judge(python: str, script: str, facts: Mapping[str, Any], scratch: pathlib.Path) -> dict[str, Any]:
     """Runs an evaluator of `official/` on the files that `facts` names, and returns what it found."""
     given, found = scratch / f'{script}.facts.json', scratch / f'{script}.found.json'
-    given.write_text(json.dumps(facts))
+    files.write_whole(given, json.dumps(facts).encode())
     call(python, script, str(given), str(found), folder=scratch)
     content: dict[str, Any] = json.loads(found.read_text())
     return content
@@ -64,6 +66,13 @@ def call(python: str, script: str, *arguments: str, folder: pathlib.Path | None 
     words = (done.stderr.strip() or done.stdout.strip() or f'exit status {done.returncode}').splitlines()[-1]
     if 'ModuleNotFoundError' in words:
         raise errors.InputError(f'{python} lacks an evaluator ({words}); {_CURE}')
+    if done.returncode < 0:
+        raise errors.InputError(
+            f'the official evaluator was killed (signal {-done.returncode}); it may need more memory than '
+            'there is: close other programs, or take a larger machine'
+        )
+    if reason := environment.told(OSError(words)):
+        raise errors.InputError(f'the official evaluator stopped: {reason}')
     raise errors.InputError(
         f'the official evaluator stopped at these files: {words}; run `panpipe predict` again'
     )

@@ -167,7 +167,9 @@ def open_files(
     """
     known = spec.from_official if spec else {}
     named = {number: category.name for number, category in known.items()}
-    documents.refuse_renumbered(document, named, f'the data set {spec.name}' if spec else '')
+    told = f'the data set {spec.name}' if spec else ''
+    documents.refuse_renumbered(document, named, told)
+    documents.refuse_other_kinds(document, {i: one.is_thing for i, one in known.items()}, told)
     listed = list(document.categories.values()) or [documents.Category(i, None, None) for i in known]
     categories = []
     for one in listed:

@@ -9,6 +9,7 @@ from panpipe.model import errors
 from panpipe.model.storage import addresses
 from panpipe.pipelines.sources import documents, entries, listing, names, segment_lists, trees
 
+_DESCRIPTION = 'the description of the data set'
 _UNANNOTATED = 'annotation without image'
 
 
@@ -75,7 +76,8 @@ def with_panoptic(
         class or a crowd of stuff; and as `documents.read`.
     """
     document = documents.read(json_path, has_areas=has_areas)
-    documents.refuse_renumbered(document, numbering.names, 'the description of the data set')
+    documents.refuse_renumbered(document, numbering.names, _DESCRIPTION)
+    documents.refuse_other_kinds(document, numbering.things, _DESCRIPTION)
     by_name = named(document)
     by_path = {path: by_name[name] for name, path in _partners(by_name, tree).items()}
     taken = [p for p in listing.images_in(tree) if p in by_path or '/' not in p or not by_path]

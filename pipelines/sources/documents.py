@@ -91,7 +91,9 @@ def read(path: str, *, has_areas: bool = True) -> Document:
         for one in content.told['annotations']
     )
     _refuse_twins([annotation.image_id for annotation in found], path)
-    return Document(path, found, pictures(content), categories(content))
+    listed = pictures(content)
+    _refuse_unlisted(found, listed, path)
+    return Document(path, found, listed, categories(content))
 
 
 def read_images(path: str) -> dict[ImageId, Picture]:
@@ -148,6 +150,27 @@ def refuse_renumbered(document: Document, known: Mapping[int, str], where: str) 
             )
 
 
+def refuse_other_kinds(document: Document, things: Mapping[int, bool], where: str) -> None:
+    """Refuses a file that takes for stuff what is a thing in something that it is used with, or the reverse.
+
+    Args:
+      document: the file.
+      things: whether a category is a thing there, by its number.
+      where: what these are of.
+
+    Raises:
+      errors.InputError: there is such a category.
+    """
+    for category in document.categories.values():
+        is_thing = things.get(category.id, category.is_thing)
+        if category.is_thing is not None and category.is_thing != is_thing:
+            kind = 'a thing' if is_thing else 'stuff'
+            raise errors.InputError(
+                f'{document.path}: category {category.id} has isthing {int(category.is_thing)}, but is '
+                f'{kind} in {where}; correct one of them'
+            )
+
+
 def _listed(content: fields.Fields, name: str, noun: str) -> Sequence[fields.Fields]:
     return list(content.objects(name, noun)) if content.told.get(name) is not None else []
 
@@ -156,6 +179,17 @@ def _refuse_twins(ids: Sequence[ImageId], path: str) -> None:
     for number, count in collections.Counter(ids).items():
         if count > 1:
             raise errors.InputError(f'{path} lists the image {number} twice; keep one annotation of it')
+
+
+def _refuse_unlisted(annotations: Sequence[Annotation], images: Mapping[ImageId, Picture], path: str) -> None:
+    """Refuses an annotation whose image the file does not list, where it lists images."""
+    for annotation in annotations if images else ():
+        if annotation.image_id not in images:
+            raise errors.InputError(
+                f'{path}: the annotation {annotation.file_name} has the image_id '
+                f'{fields.short(annotation.image_id)}, which no entry of images has, such as '
+                f'{fields.short(next(iter(images)))}; correct one of them'
+            )
 
 
 def pictures(content: fields.Fields) -> dict[ImageId, Picture]:
@@ -169,6 +203,10 @@ def pictures(content: fields.Fields) -> dict[ImageId, Picture]:
     if len(found) < len(listed):
         number = next(i for i, count in collections.Counter(i for i, _ in listed).items() if count > 1)
         raise errors.InputError(f'{content.where} lists the image {number} twice in images; keep one entry')
+    names_of = collections.Counter(picture.file_name for picture in found.values())
+    if len(names_of) < len(found):
+        name = names_of.most_common(1)[0][0]
+        raise errors.InputError(f'{content.where} lists the file {name} twice in images; keep one entry')
     return found
 
 

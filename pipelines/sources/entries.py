@@ -37,6 +37,16 @@ class Numbering:
     treat_crowd_as_ignore: bool = False
     names: Mapping[int, str] = dataclasses.field(default_factory=dict)
 
+    @property
+    def things(self) -> Mapping[int, bool]:
+        """Tells whether a class is a thing, by its number in the files; void is neither."""
+        codec = self.codec
+        return {
+            number: class_id in codec.thing_ids
+            for number, class_id in self.class_ids.items()
+            if class_id != codec.ignore_label
+        }
+
     def panoptic_ids(self, segments: Iterable[labels.Segment], where: str) -> list[int]:
         """Returns the panoptic id of each segment: instances of a class count from 1 in this order.
 

@@ -74,7 +74,10 @@ class Fields:
 
     def identity(self, name: str) -> str | int:
         """Returns a whole number or a text: the id of an image."""
-        return self.whole(name) if type(self._value(name)) is int else self.text(name)
+        value = self._value(name)
+        if type(value) not in (int, str):
+            raise self.wrong(name, 'a whole number or a text')
+        return self.whole(name) if type(value) is int else self.text(name)
 
     def objects(self, name: str, noun: str) -> Iterator['Fields']:
         """Yields the objects of a list."""

@@ -175,6 +175,28 @@ def _categories(key):
     return lambda yard: yard.edit(lambda content: [one.pop(key) for one in content['categories']])
 
 
+def _unlisted_image(yard):
+    yard.edit(lambda content: content['annotations'][0].update(image_id=44))
+
+
+def _image_of_two_ids(yard):
+    yard.edit(lambda content: content['images'].append({**content['images'][0], 'id': 44}))
+
+
+def test_things_that_are_stuff_elsewhere_are_refused(tmp_path, yard, capsys):
+    folder = judged.predicted(tmp_path, judged.converted(tmp_path, yard.root, yard.dataset), yard.dataset)
+    shutil.rmtree(tmp_path / 'records')
+    yard.edit(lambda content: content['categories'][2].update(isthing=0))
+    capsys.readouterr()
+    for job in (
+        lambda: judged.converted(tmp_path, yard.root, yard.dataset) == {},
+        lambda: judged.evaluated(folder, yard.root, yard.dataset) is None,
+        lambda: judged.scored(folder, yard.root, yard.dataset, '--dataset', yard.dataset) is None,
+    ):
+        assert job()
+        assert 'category 9 has isthing 0, but is a thing in the d' in _error(capsys)
+
+
 def test_categories_may_be_told_by_the_data_set(tmp_path, yard, capsys):
     _categories('isthing')(yard)
     found = judged.converted(tmp_path, yard.root, yard.dataset)
@@ -189,6 +211,8 @@ def test_categories_may_be_told_by_the_data_set(tmp_path, yard, capsys):
     [
         (_segment(area=150), 'area 150, '),
         (_segment(id=5), 'pixels name segment'),
+        (_unlisted_image, 'has the image_id 44, which no entry of images has, such as 1; correct one'),
+        (_image_of_two_ids, 'lists the file im1.jpg twice in images; keep one'),
         (_save_again(lambda image: image.convert('L')), 'mode L'),
     ],
 )

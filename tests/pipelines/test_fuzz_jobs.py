@@ -16,33 +16,16 @@ import judged
 import numpy as np
 import pytest
 import spoiling
-import tensorflow as tf
+import stripes
 import yards
 
 import experiments
 import synthetic
-from panpipe.model import datasets, train
+from panpipe.model import train
 from panpipe.model.inputs import records
-from panpipe.model.storage import exported, lock, manifest, record_sets
+from panpipe.model.storage import lock, manifest, record_sets
 from panpipe.pipelines import convert, evaluate, predict, score, show, validate
 from panpipe.pipelines.record_files import lookup
-
-
-class Stripes(tf.Module):
-    """Predicts stuff above and a thing below."""
-
-    @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8, 'image')])
-    def serve_pixels(self, image):
-        size = tf.shape(image)[:2]
-        below = tf.broadcast_to((tf.range(size[0]) > size[0] // 2)[:, None], size)
-        found = tf.where(below, 2, 1)
-        some = tf.reduce_any(below)
-        return {
-            'panoptic': tf.where(below, 2001, 1000),
-            'semantic': found,
-            'instance_ids': tf.boolean_mask([2001], [some]),
-            'instance_scores': tf.boolean_mask([0.5], [some]),
-        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,12 +128,7 @@ def _with_predictions(root, dataset):
     """Adds records, and the ground truth as a prediction, to raw data."""
     found = judged.converted(root, root / 'raw', dataset)
     judged.predicted(root, found, dataset)
-    spec = datasets.find(str(dataset))
-    model = Stripes()
-    tf.saved_model.save(model, str(root / 'model'), signatures={'pixels': model.serve_pixels})
-    exported.write(
-        root / 'model', exported.Facts(spec.name, False, True, description=spec.copied.description)
-    )
+    stripes.save(root / 'model', dataset)
     text = experiments.CONFIG.read_text().replace('${', '').replace('}"', '"')
     (root / 'config').mkdir()
     (root / 'config/c.textproto').write_text(text)

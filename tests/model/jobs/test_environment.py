@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Failures of the machine are one line, also where a worker tells of them."""
 
+import subprocess
+import sys
+
 import pytest
 
 from panpipe.model.jobs import command_line, environment
@@ -25,6 +28,10 @@ def _fail(error):
         (
             RuntimeError("OSError: [Errno 5] Input/output error: '/b' [while running 'X']"),
             '/b: Input/output error',
+        ),
+        (
+            RuntimeError('{{function_node __wrapped__}} /a b/ckpt-2; No space left on device [Op:MergeV2]'),
+            '/a b/ckpt-2: No space left on device; free some space',
         ),
         (
             RuntimeError('OSError: [Errno 28] No space left on device'),
@@ -53,3 +60,29 @@ def test_a_cause_counts():
     assert (
         environment.told(error) == '/full: No space left on device; free some space, or choose another place'
     )
+
+
+_PRINTING = """
+import sys
+from panpipe.model.jobs import command_line
+sys.exit(command_line.run('show', lambda: [print('image', number) for number in range(int(sys.argv[1]))]))
+"""
+
+
+@pytest.mark.parametrize('lines', [1, 99999])
+@pytest.mark.parametrize(
+    ('output', 'status', 'told'),
+    [('>/dev/full', 2, ': No space left on device; free some space'), ('| true', 141, '')],
+)
+def test_what_is_printed_cannot_be_written(tmp_path, output, status, told, lines):
+    (tmp_path / 'job.py').write_text(_PRINTING)
+    script = f'{sys.executable} job.py {lines} {output}; exit ${{PIPESTATUS[0]}}'
+    done = subprocess.run(['bash', '-c', script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == status
+    assert told in done.stderr
+    assert done.stderr.count('\n') == (status == 2)
+
+
+def test_a_pipe_of_another_program_is_no_output():
+    with pytest.raises(BrokenPipeError):
+        command_line.run('predict', _fail(BrokenPipeError(32, 'Broken pipe')))
