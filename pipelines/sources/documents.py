@@ -225,7 +225,7 @@ def plain_picture(told: Any) -> Any:
         image_id, name, size = told['id'], told['file_name'], (told['height'], told['width'])
     except (IndexError, KeyError, TypeError):
         return told
-    if type(image_id) is not int or not _is_name(name) or any(type(side) is not int for side in size):
+    if not fields.is_number(image_id) or not _is_name(name) or any(type(side) is not int for side in size):
         return told
     return image_id, Picture(name, size)
 
@@ -237,7 +237,7 @@ def _plain(told: Any, has_areas: bool) -> Any:
     except (IndexError, KeyError, TypeError):
         return told
     segments = segment_lists.Segments.of(listed, has_areas)
-    if segments is None or not _is_name(name) or not (type(image_id) is int or _is_name(image_id)):
+    if segments is None or not _is_name(name) or not (fields.is_number(image_id) or _is_name(image_id)):
         return told
     return Annotation(image_id, name, segments)
 

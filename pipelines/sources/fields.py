@@ -11,6 +11,7 @@ from panpipe.model import errors
 from panpipe.pipelines.sources import streams
 
 _MOST_SHOWN = 120  # characters of an entry
+_IDENTITY_LIMIT = 2**63
 _NONE: streams.Replacements = {}
 
 
@@ -73,11 +74,13 @@ class Fields:
         return value
 
     def identity(self, name: str) -> str | int:
-        """Returns a whole number or a text: the id of an image."""
+        """Returns a whole number, of 64 bits as records hold it, or a text: the id of an image."""
         value = self._value(name)
-        if type(value) not in (int, str):
-            raise self.wrong(name, 'a whole number or a text')
-        return self.whole(name) if type(value) is int else self.text(name)
+        if is_number(value):
+            return int(value)
+        if type(value) is not str:
+            raise self.wrong(name, 'a whole number of at most 63 bits, or a text')
+        return self.text(name)
 
     def objects(self, name: str, noun: str) -> Iterator['Fields']:
         """Yields the objects of a list."""
@@ -132,6 +135,11 @@ def short(told: Any) -> str:
     """Writes a value for an error message, the beginning of it if it is long."""
     text = json.dumps(told, default=str)  # of what has been replaced already
     return text if len(text) <= _MOST_SHOWN else f'{text[:_MOST_SHOWN]}…'
+
+
+def is_number(told: Any) -> bool:
+    """Tells whether a value is a whole number that 64 bits hold."""
+    return type(told) is int and abs(told) < _IDENTITY_LIMIT
 
 
 def is_printable(text: str) -> bool:

@@ -35,7 +35,7 @@ def last(path: str) -> str:
 
 
 def pair(wanted: Collection[str], there: Collection[str]) -> dict[str, str]:
-    """Pairs names of images: by whole names, then without endings, then without folders.
+    """Pairs names of images: by whole names, without endings, without folders, then in lower case.
 
     A name takes part in a round while it has no partner, and if no other reads the same there.
 
@@ -46,7 +46,7 @@ def pair(wanted: Collection[str], there: Collection[str]) -> dict[str, str]:
       The partner from `there` by the name in `wanted`, both as they were given.
     """
     found: dict[str, str] = {}
-    for key in (normal, without_ending, last):
+    for key in (normal, without_ending, last, _folded):
         if len(found) == len(wanted):
             break
         taken = set(found.values())
@@ -54,6 +54,10 @@ def pair(wanted: Collection[str], there: Collection[str]) -> dict[str, str]:
         yours = _unique([name for name in there if name not in taken], key)
         found |= {name: yours[read] for read, name in mine.items() if read in yours}
     return found
+
+
+def _folded(path: str) -> str:
+    return last(path).casefold()
 
 
 def _unique(names: Collection[str], key: Callable[[str], str]) -> dict[str, str]:

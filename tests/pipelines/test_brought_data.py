@@ -99,6 +99,14 @@ def _turn(yard, rotate):
     (image.transpose(Image.Transpose.ROTATE_90) if rotate else image).save(yard.image(), exif=exif)
 
 
+def _upper_case(yard):
+    def change(content):
+        for entry in (*content['images'], *content['annotations']):
+            entry['file_name'] = entry['file_name'].upper()
+
+    yard.edit(change)
+
+
 def _link(yard):
     (yard.root / 'elsewhere').mkdir()
     moved = yard.image().rename(yard.root / 'elsewhere/im1.jpg')
@@ -127,6 +135,7 @@ def _hidden(yard):
         (_composed, ['im2', 'jardín']),
         (lambda yard: _turn(yard, rotate=True), ['im1', 'im2']),
         (lambda yard: _turn(yard, rotate=False), ['im1', 'im2']),
+        (_upper_case, ['im1', 'im2']),
         (_link, ['im1', 'im2']),
         (_linked_folder, ['im1', 'im2']),
         (_hidden, ['im1', 'im2']),
@@ -179,6 +188,10 @@ def _unlisted_image(yard):
     yard.edit(lambda content: content['annotations'][0].update(image_id=44))
 
 
+def _large_id(yard):
+    yard.edit(lambda content: content['annotations'][0].update(image_id=2**63))
+
+
 def _image_of_two_ids(yard):
     yard.edit(lambda content: content['images'].append({**content['images'][0], 'id': 44}))
 
@@ -212,6 +225,7 @@ def test_categories_may_be_told_by_the_data_set(tmp_path, yard, capsys):
         (_segment(area=150), 'area 150, '),
         (_segment(id=5), 'pixels name segment'),
         (_unlisted_image, 'has the image_id 44, which no entry of images has, such as 1; correct one'),
+        (_large_id, 'must be a whole number of at most 63 bits, or a text'),
         (_image_of_two_ids, 'lists the file im1.jpg twice in images; keep one'),
         (_save_again(lambda image: image.convert('L')), 'mode L'),
     ],

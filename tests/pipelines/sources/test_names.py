@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from panpipe.pipelines.sources import names
 
 FEWER = hypothesis.settings(deadline=None, max_examples=50)
-PARTS = st.sampled_from(['a', 'b', 'é', 'ü.1', 'im 2', '東京'])
+PARTS = st.sampled_from(['a', 'A', 'b', 'é', 'ü.1', 'im 2', '東京'])
 PATHS = st.builds(
     lambda folders, name, ending: '/'.join([*folders, name + ending]),
     st.lists(PARTS, max_size=2),
@@ -66,9 +66,9 @@ def test_the_last_ending_alone_is_left_out(path, bare):
 
 
 def _rounds(wanted, there):
-    """Pairs by the letter of the docstring: three rounds, in each of which a reading must be unique."""
+    """Pairs by the letter of the docstring: four rounds, in each of which a reading must be unique."""
     found = {}
-    for key in (names.normal, names.without_ending, names.last):
+    for key in (names.normal, names.without_ending, names.last, lambda path: names.last(path).casefold()):
         mine = [name for name in wanted if name not in found]
         yours = [name for name in there if name not in found.values()]
         for name in mine:
@@ -123,6 +123,7 @@ def test_every_name_finds_its_other_spelling(spell, paths):
 def test_names_that_read_alike_stay_alone():
     assert names.pair(['a/1.jpg', 'b/1.jpg'], ['c/1.jpg']) == {}
     assert names.pair(['1.jpg'], ['a/1.jpg', 'b/1.jpg']) == {}
+    assert names.pair(['1A.JPG', '2.jpg'], ['1a.jpg', '2.jpg']) == {'1A.JPG': '1a.jpg', '2.jpg': '2.jpg'}
     # A whole name comes first, so that it is no rival of the other later.
     assert names.pair(['1.jpg', '1.png'], ['1.jpg', '1.tif']) == {'1.jpg': '1.jpg', '1.png': '1.tif'}
 
