@@ -20,7 +20,9 @@ def content(path: str) -> Mapping[str, Any]:
             encoded = pathlib.Path(path).read_bytes()
         found = json.loads(encoded)
     except OSError as error:
-        raise errors.InputError(f'cannot read the data set description {path}: {error.strerror}') from error
+        raise errors.InputError(
+            f'cannot read the data set description {path}: {error.strerror}; check the file and its rights'
+        ) from error
     except (ValueError, RecursionError) as error:
         if isinstance(error, errors.InputError):
             raise

@@ -38,6 +38,7 @@ def cityscapes(root: pathlib.Path, split: str, scratch: pathlib.Path, python: st
         return _cityscapes(documents.read(str(folder / f'{name}.json')), folder / name)
     maps = sorted(folder.glob(f'{split}/*/*{_INSTANCE_IDS}'))
     if maps:
+        label_numbers.check_split(list(map(str, maps)), have_instances=True)
         for path in maps:
             cityscapes_source.instance_ids(str(path), _CITYSCAPES).read()  # names what the program stops at
         official_python.call(python, 'cityscapes_panoptic_images.py', str(folder), str(scratch), split)

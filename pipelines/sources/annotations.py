@@ -77,7 +77,7 @@ def with_panoptic(
     """
     document = documents.read(json_path, has_areas=has_areas)
     documents.refuse_renumbered(document, numbering.names, _DESCRIPTION)
-    documents.refuse_other_kinds(document, numbering.things, _DESCRIPTION)
+    documents.refuse_other_kinds(document, _things(numbering), _DESCRIPTION)
     by_name = named(document)
     by_path = {path: by_name[name] for name, path in _partners(by_name, tree).items()}
     taken = [p for p in listing.images_in(tree) if p in by_path or '/' not in p or not by_path]
@@ -93,6 +93,12 @@ def with_panoptic(
     known = {entry.official_id for entry in named_ids}
     rest = [name for name, annotation in by_name.items() if annotation.image_id not in known]
     return _listed(named_ids, listing.left_out(tree, taken), rest)
+
+
+def _things(numbering: entries.Numbering) -> dict[int, bool]:
+    """Tells whether a class is a thing, by its number in the files; void is neither."""
+    codec = numbering.codec
+    return {i: own in codec.thing_ids for i, own in numbering.class_ids.items() if own != codec.ignore_label}
 
 
 def join_panoptic(found: listing.Listing, json_path: str, numbering: entries.Numbering) -> listing.Listing:

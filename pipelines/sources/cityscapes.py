@@ -28,8 +28,6 @@ from panpipe.pipelines.sources import (
 _IMAGE_SUFFIX = '_leftImg8bit'
 _LABEL_SUFFIX = '_gtFine_instanceIds.png'
 _SEMANTIC_SUFFIXES = ('_gtFine_labelIds.png', '_gtFine_labelTrainIds.png')
-# Labels that are not evaluated; a license plate is -1, which 8 bits hold as 255.
-_VOID_LABELS = frozenset((*range(34), 255))
 _VOID_TRAIN_ID = 255
 _LAYOUT = 'leftImg8bit/SPLIT/CITY/*_leftImg8bit.png with gtFine/SPLIT/CITY/*_gtFine_instanceIds.png'
 
@@ -60,8 +58,10 @@ def list_images(
         return _with_semantic_ids(found, root, split, spec, numbering)
     maps = files.find(root, f'gtFine/{split}/*/*{_LABEL_SUFFIX}')
     if maps:
-        label = functools.partial(entries.InstanceIds, numbering=numbering, void=_VOID_LABELS)
-        return annotations.join_maps(found, maps, _LABEL_SUFFIX, label)
+        label = functools.partial(entries.InstanceIds, numbering=numbering, void=label_numbers.void(spec))
+        joined = annotations.join_maps(found, maps, _LABEL_SUFFIX, label)
+        _check(joined, spec, have_instances=True)
+        return joined
     return _with_panoptic_pngs(found, root, split, spec, numbering)
 
 
@@ -86,7 +86,7 @@ def _with_semantic_ids(
     numbering: entries.Numbering,
 ) -> listing.Listing:
     forms = (
-        (numbering, _VOID_LABELS),
+        (numbering, label_numbers.void(spec)),
         (_by_train_id(numbering), frozenset({_VOID_TRAIN_ID})),
     )
     for suffix, (classes, void) in zip(_SEMANTIC_SUFFIXES, forms, strict=True):
@@ -94,8 +94,8 @@ def _with_semantic_ids(
         if maps:
             label = functools.partial(entries.SemanticIds, numbering=classes, void=void)
             joined = annotations.join_maps(found, maps, suffix, label)
-            if classes is numbering and joined:
-                label_numbers.check_split([one.label.path for one in joined if one.label])
+            if classes is numbering:
+                _check(joined, spec, have_instances=False)
             return joined
     if drawn := polygon_files(root, split):
         return annotations.join_maps(found, drawn, polygons.SUFFIX, _drawn(spec, numbering, is_semantic=True))
@@ -104,6 +104,12 @@ def _with_semantic_ids(
         f'{root} has images but no classes of {split}: expected gtFine/{split}/CITY/{wanted}; '
         'unpack gtFine_trainvaltest.zip there'
     )
+
+
+def _check(joined: listing.Listing, spec: datasets.DatasetSpec, *, have_instances: bool) -> None:
+    paths = [one.label.path for one in joined if one.label]
+    if paths and label_numbers.is_official(spec):
+        label_numbers.check_split(paths, have_instances=have_instances)
 
 
 def _by_train_id(numbering: entries.Numbering) -> entries.Numbering:
@@ -150,7 +156,9 @@ def _drawn(
 ) -> Callable[[str], polygons.Drawing]:
     """Makes labels of files of polygons."""
     known = polygons.Names.of(spec, tells_apart=not is_semantic)
-    return lambda path: polygons.Drawing(entries.InstanceIds(path, numbering, _VOID_LABELS), known)
+    return lambda path: polygons.Drawing(
+        entries.InstanceIds(path, numbering, label_numbers.void(spec)), known
+    )
 
 
 def _nothing(root: str, split: str) -> str:
@@ -165,4 +173,4 @@ def _nothing(root: str, split: str) -> str:
 
 def instance_ids(path: str, spec: datasets.DatasetSpec) -> entries.InstanceIds:
     """Names an instance-id PNG."""
-    return entries.InstanceIds(path, entries.official_numbering(spec), _VOID_LABELS)
+    return entries.InstanceIds(path, entries.official_numbering(spec), label_numbers.void(spec))

@@ -37,16 +37,6 @@ class Numbering:
     treat_crowd_as_ignore: bool = False
     names: Mapping[int, str] = dataclasses.field(default_factory=dict)
 
-    @property
-    def things(self) -> Mapping[int, bool]:
-        """Tells whether a class is a thing, by its number in the files; void is neither."""
-        codec = self.codec
-        return {
-            number: class_id in codec.thing_ids
-            for number, class_id in self.class_ids.items()
-            if class_id != codec.ignore_label
-        }
-
     def panoptic_ids(self, segments: Iterable[labels.Segment], where: str) -> list[int]:
         """Returns the panoptic id of each segment: instances of a class count from 1 in this order.
 
@@ -195,8 +185,8 @@ class InstanceIds:
         if class_id is None and label_id not in self.void:
             told = f', an instance of the label {label_id}' if is_single else ''
             raise errors.InputError(
-                f'{self.path} holds the number {number}{told}, which Cityscapes does not have; correct the '
-                'file, or describe the data set and name it: --dataset'
+                f'{self.path} holds the number {number}{told}, which Cityscapes does not have (255 is '
+                'void of train ids); correct the file, or describe the data set and name it: --dataset'
             )
         if is_single and class_id not in things and label_id in things:
             raise errors.InputError(

@@ -7,9 +7,8 @@ roads and the train id of traffic signs.
 
 from collections.abc import Collection, Mapping, Sequence
 
-import numpy as np
-
 from panpipe.model import datasets, errors
+from panpipe.model.metrics import masks
 from panpipe.model.storage import files
 from panpipe.pipelines.sources import images
 
@@ -18,6 +17,8 @@ VOID_TRAIN_ID = 255
 _SPEC = datasets.SPECS['cityscapes_panoptic']
 # Label ids below those of classes. As train ids they are frequent: 0 is the road, 1 the sidewalk.
 _LOW = frozenset(range(7))
+_THINGS = frozenset(category.official_id for category in _SPEC.categories if category.is_thing)
+_BASE = 1000  # a single thing is label id * 1000 + number
 _SHOWN = 20  # maps of a split that are looked at before the work: scripts change all of them
 
 
@@ -51,17 +52,47 @@ def check(by_file: Mapping[str, Collection[int]]) -> None:
             )
 
 
-def check_split(paths: Sequence[str]) -> None:
-    """Refuses label-id PNGs of a split that hold train ids, as some of them show.
+def is_official(spec: datasets.DatasetSpec) -> bool:
+    """Tells whether a data set has the classes of Cityscapes, whose label ids are known."""
+    return set(spec.from_official) == set(_SPEC.from_official)
+
+
+def void(spec: datasets.DatasetSpec) -> frozenset[int]:
+    """Returns label ids that stand for no class; other data sets have 255 among them."""
+    return LABEL_IDS if is_official(spec) else LABEL_IDS | {VOID_TRAIN_ID}
+
+
+def check_split(paths: Sequence[str], *, have_instances: bool = False) -> None:
+    """Refuses PNGs of a split that hold train ids in place of label ids, as some of them show.
+
+    Those that cannot be read are left to whoever reads them all.
+
+    Args:
+      paths: of label-id PNGs, or of instance-id PNGs.
+      have_instances: they must tell things apart.
 
     Raises:
-      errors.InputError: they do; or one of those is damaged.
+      errors.InputError: they hold train ids, or no single thing though they should.
     """
-    shown = paths[:: -(-len(paths) // _SHOWN)]
-    found = [images.pixels(files.read(path), ('L', 'P', 'I;16', 'I'), path) for path in shown]
-    used = set[int]().union(*(np.unique(numbers).tolist() for numbers in found))
+    shown = {path: _numbers(path) for path in paths[:: -(-len(paths) // _SHOWN)]}
+    every = set[int]().union(*shown.values())
+    used = {number // _BASE if number >= _BASE else number for number in every}
     if are_train_ids(used):
-        raise are_wrong(shown[0], used)
+        raise are_wrong(next(iter(shown)), used)
+    with_things = [path for path, mine in shown.items() if mine & _THINGS]
+    if have_instances and len(with_things) > 1 and max(every) < _BASE:
+        raise errors.InputError(
+            f'{with_things[0]} and the others of its split hold no number from {_BASE} on, so no single '
+            'thing: these look like label ids, not instance ids; fetch the original files of '
+            'gtFine_trainvaltest.zip again, or take the classes alone with --semantic_only'
+        )
+
+
+def _numbers(path: str) -> set[int]:
+    try:
+        return set(masks.present(images.pixels(files.read(path), ('L', 'P', 'I;16', 'I'), path)))
+    except errors.InputError:
+        return set()
 
 
 def are_wrong(path: str, used: Collection[int]) -> errors.InputError:

@@ -344,6 +344,41 @@ def test_label_ids_that_are_train_ids_are_no_classes(tmp_path, capsys):
     assert 'these look like train ids' in told
 
 
+def _overwritten(paths, suffix):
+    for path in paths:
+        shutil.copy(str(path).replace('_instanceIds', suffix).replace('_labelIds', suffix), path)
+
+
+def test_some_train_ids_among_label_ids_are_refused(tmp_path, capsys):
+    root, label_ids, maps = _cityscapes(tmp_path)
+    _overwritten(label_ids[:1], '_labelTrainIds')
+    assert judged.converted(tmp_path, root, CITYSCAPES, 'val', '--semantic_only') == {}
+    assert f'{label_ids[0]} holds the number 255, which is no class' in _error(capsys)
+    shutil.rmtree(tmp_path / 'records')
+    _overwritten(maps[:1], '_labelTrainIds')
+    assert judged.converted(tmp_path, root, CITYSCAPES) == {}
+    assert f'{maps[0]} holds the number 255, which Cityscapes does not have' in _error(capsys)
+
+
+@pytest.mark.parametrize(
+    ('suffix', 'words'),
+    [
+        ('_labelTrainIds', 'these look like train ids, not label ids'),
+        ('_labelIds', 'hold no number from 1000 on, so no single thing: these look like label ids'),
+    ],
+)
+def test_instance_ids_that_are_none_are_refused(tmp_path, capsys, suffix, words):
+    root, _, maps = _cityscapes(tmp_path)
+    folder = judged.predicted(tmp_path, judged.converted(tmp_path, root, CITYSCAPES), CITYSCAPES)
+    shutil.rmtree(tmp_path / 'records')
+    _overwritten(maps, suffix)
+    capsys.readouterr()
+    assert judged.converted(tmp_path, root, CITYSCAPES) == {}
+    assert words in _error(capsys)
+    assert judged.scored(folder, root, CITYSCAPES) is None
+    assert words in _error(capsys)
+
+
 def _swap(content):
     names = [category['name'] for category in content['categories']]
     content['categories'][2]['name'], content['categories'][3]['name'] = names[3], names[2]

@@ -257,7 +257,7 @@ def _rename_category(content):
         ),
         (_change(category_id='cart'), 'category_id of the annotation .* must be a whole number'),
         (_change(iscrowd=2), 'iscrowd of the annotation .* must be 0 or 1'),
-        (_change(image_id=[1]), 'image_id of the annotation .* must be a text'),
+        (_change(image_id=[1]), 'image_id of the annotation .* must be .* a text'),
         (_change(segmentation=[[1, 2, 3, 4]]), 'segmentation of annotation 1 must be polygons of 6 numbers'),
         (_change(segmentation='mask.png'), 'segmentation of annotation 1 must be polygons of 6 numbers'),
         (_change(segmentation={'size': [1, 2], 'counts': [2]}), r'of the size of its image, \[48, 64\]'),

@@ -108,7 +108,7 @@ def test_annotations_come_back_in_their_order(tmp_path_factory, given):
             [{'image_id': 9, 'file_name': '9.png'}],
             ', image 9: the annotation .* has no segments_info; add it$',
         ),
-        ([{**ENTRY, 'image_id': None}], 'image_id of the annotation .* must be a text'),
+        ([{**ENTRY, 'image_id': None}], 'image_id of the annotation .* must be .* a text'),
         ([{**ENTRY, 'segments_info': {}}], 'segments_info of the annotation .* must be a list'),
         ([{**ENTRY, 'segments_info': [3]}], ', image 9: the segment 3 must be an object'),
         (['9.png'], 'the annotation "9.png" must be an object'),

@@ -25,12 +25,16 @@ def _is_number(value):
     return type(value) in (int, float) and math.isfinite(value) and value >= 0
 
 
+def _is_64_bits(value):
+    return type(value) is int and abs(value) < 2**63
+
+
 # What each reader takes, and what it calls that.
 READERS = {
     'whole': (lambda value: type(value) is int, 'must be a whole number; correct the file'),
     'number': (_is_number, 'must be a number from 0 on; correct the file'),
     'text': (lambda value: value in ('0', 'a\nb', 'é'), 'must be a text; correct'),
-    'identity': (lambda value: type(value) is int or READERS['text'][0](value), 'must be a text; correct'),
+    'identity': (lambda value: _is_64_bits(value) or READERS['text'][0](value), 'a text; correct'),
     'flag': (lambda value: value is None or (type(value) in (int, bool) and value in (0, 1)), 'must be 0 or'),
 }
 
