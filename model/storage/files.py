@@ -78,12 +78,15 @@ def read(address: Address) -> bytes:
             with open(path, 'rb') as file:
                 return file.read()
         return cast(bytes, system(path).cat_file(path))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise errors.InputError(f'cannot read {path}: it is missing') from error
     except Exception as error:
-        raise errors.InputError(
-            f'cannot read {path}: {reason(error)}; check the file, its rights and where it lies'
-        ) from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(address: Address, error: Exception) -> errors.InputError:
+    """Makes the error of a file that storage does not give."""
+    is_missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+    why = 'it is missing' if is_missing else f'{reason(error)}; check the file, its rights and where it lies'
+    return errors.InputError(f'cannot read {os.fspath(address)}: {why}')
 
 
 @contextlib.contextmanager
@@ -134,10 +137,7 @@ def created(address: Address) -> Iterator[IO[bytes]]:
 
 
 def write_whole(address: Address, content: bytes) -> None:
-    """Writes a file that appears whole or not at all; makes the folders above it.
-
-    A worker may be stopped at any moment, or do an image twice.
-    """
+    """Writes a file that appears whole or not at all; makes the folders above it."""
     path = os.fspath(address)
     if addresses.is_remote(path):
         system(path).pipe_file(path, content)

@@ -55,9 +55,11 @@ def read(path: addresses.Address) -> Iterator[bytes]:
     try:
         with files.opened(path) as file:
             yield from unframe(file)
-    except (OSError, ValueError) as error:
-        if isinstance(error, errors.InputError):
-            raise
+    except errors.InputError:
+        raise
+    except OSError as error:
+        raise files.unreadable(path, error) from error
+    except ValueError as error:
         raise errors.InputError(
             f'{os.fspath(path)} is no intact record file ({files.reason(error)}); convert the data again'
         ) from error

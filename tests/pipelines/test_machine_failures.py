@@ -84,6 +84,15 @@ JOBS = {
 _ENDINGS = {'show': '.png'}
 
 
+def _chosen(cases, *quick):
+    """Marks cases as slow, but for those of some jobs."""
+    return [
+        case if (case if isinstance(case, str) else case[0]) in quick
+        else pytest.param(*([case] if isinstance(case, str) else case), marks=pytest.mark.slow)
+        for case in cases
+    ]  # fmt: skip
+
+
 def _run(name, made, output):
     job, arguments = JOBS[name]
     return job.main([*map(str, arguments(made)), '--output', str(output)])
@@ -104,7 +113,7 @@ def _is_clean(folder):
     ]
 
 
-@pytest.mark.parametrize('name', JOBS)
+@pytest.mark.parametrize('name', _chosen(JOBS, 'convert', 'show'))
 def test_a_full_disk(made, small_disk, capsys, name):
     filling = small_disk / '.filling'
     filling.write_bytes(b'x' * 12 * _KILOBYTE)
@@ -119,7 +128,7 @@ def test_a_full_disk(made, small_disk, capsys, name):
     assert output.exists()
 
 
-@pytest.mark.parametrize('name', [name for name in JOBS if name not in ('statistics', 'toy')])
+@pytest.mark.parametrize('name', _chosen(sorted(JOBS.keys() - {'statistics', 'toy'}), 'evaluate'))
 def test_a_limit_of_file_sizes(made, tmp_path, capsys, name):
     output = tmp_path / f'out{_ENDINGS.get(name, "")}'
     with _small_files(100):
@@ -129,6 +138,7 @@ def test_a_limit_of_file_sizes(made, tmp_path, capsys, name):
     assert not output.exists() or _is_clean(output)
 
 
+@pytest.mark.slow
 def test_a_full_scratch_disk(made, small_disk, tmp_path, capsys, monkeypatch):
     (small_disk / '.filling').write_bytes(b'x' * 12 * _KILOBYTE)
     monkeypatch.setattr('tempfile.tempdir', str(small_disk))
@@ -141,22 +151,26 @@ def test_a_full_scratch_disk(made, small_disk, tmp_path, capsys, monkeypatch):
 @pytest.mark.skipif(not os.path.exists(_UNREADABLE), reason='Linux has such a file')
 @pytest.mark.parametrize(
     ('name', 'spoilt'),
-    [
-        ('convert', 'yard/val/im1.jpg'),
-        ('convert', 'yard/annotations/panoptic_val/im1.png'),
-        ('convert', 'yard/annotations/panoptic_val.json'),
-        ('convert', 'yard/yard.json'),
-        ('predict', 'yard/val/im1.jpg'),
-        ('score', 'predictions/panoptic.json'),
-        ('score', 'predictions/instances.json'),
-        ('score', 'predictions/panoptic/im1.png'),
-        ('score', 'yard/annotations/instances_val.json'),
-        ('evaluate', 'predictions/panoptic/im1.png'),
-        ('report', 'predictions/panoptic/im1.png'),
-        ('report', 'yard/val/im1.jpg'),
-        ('statistics', 'records/val-00000-of-00002.tfrecord'),
-        ('show', 'records/val-00000-of-00002.tfrecord'),
-    ],
+    _chosen(
+        [
+            ('convert', 'yard/val/im1.jpg'),
+            ('convert', 'yard/annotations/panoptic_val/im1.png'),
+            ('convert', 'yard/annotations/panoptic_val.json'),
+            ('convert', 'yard/yard.json'),
+            ('predict', 'yard/val/im1.jpg'),
+            ('score', 'predictions/panoptic.json'),
+            ('score', 'predictions/instances.json'),
+            ('score', 'predictions/panoptic/im1.png'),
+            ('score', 'yard/annotations/instances_val.json'),
+            ('evaluate', 'predictions/panoptic/im1.png'),
+            ('report', 'predictions/panoptic/im1.png'),
+            ('report', 'yard/val/im1.jpg'),
+            ('statistics', 'records/val-00000-of-00002.tfrecord'),
+            ('show', 'records/val-00000-of-00002.tfrecord'),
+        ],
+        'evaluate',
+        'show',
+    ),
 )
 def test_a_damaged_disk(made, tmp_path, capsys, name, spoilt):
     folder = tmp_path / 'made'
@@ -172,7 +186,7 @@ def test_a_damaged_disk(made, tmp_path, capsys, name, spoilt):
     assert not output.exists() or _is_clean(output)
 
 
-@pytest.mark.parametrize('name', JOBS)
+@pytest.mark.parametrize('name', _chosen(JOBS, 'toy', 'convert', 'evaluate', 'score', 'show'))
 def test_a_name_that_is_too_long(made, tmp_path, capsys, name):
     assert _run(name, made, tmp_path / f'{"x" * 300}{_ENDINGS.get(name, "")}') == 2
     assert 'File name too long; shorten the name' in _line(capsys)
