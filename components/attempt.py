@@ -66,13 +66,22 @@ class Attempt(contextlib.AbstractContextManager['Attempt']):
         _finish(job, lambda: command_line.run(job, lambda: results.append(function(*arguments))))
         return results[0]
 
+    def fill_by(
+        self, place: places.Place, job: str, function: Callable[..., object], *arguments: object
+    ) -> None:
+        """Calls the function that fills a place, unless that is finished; then the artifact points there."""
+        self._fill(place, (), lambda: self.perform(job, function, *arguments))
+
     def fill(self, place: places.Place, *arguments: str, small: tuple[str, ...] = ()) -> None:
         """Runs the job that fills a place, unless that is finished; then the artifact points there."""
+        self._fill(place, small, lambda: self.call(*arguments))
+
+    def _fill(self, place: places.Place, small: tuple[str, ...], body: Callable[[], object]) -> None:
         self._place = place.folder
         if place.is_finished:
             print(f'{place.folder} is finished: an earlier attempt or run made it')
         else:
-            self.call(*arguments)
+            body()
         place.finish(*small)
 
 

@@ -39,6 +39,13 @@ def add(parser: argparse.ArgumentParser) -> None:
             f'--{option}', action='append', default=[], metavar=metavar, help='for every step'
         )
     parser.add_argument(
+        '--train_workers',
+        type=int,
+        default=0,
+        metavar='N',
+        help='let N pods train together, as a JobSet that the step creates; needs the parameter work',
+    )
+    parser.add_argument(
         '--no_summary', action='store_true', help='leave out the last task, which summarizes the run'
     )
 
@@ -61,7 +68,14 @@ def read(arguments: argparse.Namespace) -> compilation.Cluster:
         secret_env=_secret_keys(arguments.secret_env),
         secret_volumes=submission.pairs('--secret_volume', arguments.secret_volume),
         has_summary=not arguments.no_summary,
+        train_workers=_workers(arguments.train_workers),
     )
+
+
+def _workers(number: int) -> int:
+    if number < 0 or number == 1:
+        raise errors.InputError(f'--train_workers {number}: give 2 or more, or leave it out')
+    return number
 
 
 def _accelerator(option: str) -> tuple[str, int]:

@@ -2,6 +2,7 @@
 """Compiles the pipeline for a cluster: resources of each step, images, volumes, secrets."""
 
 import dataclasses
+import json
 import os
 import pathlib
 import tempfile
@@ -10,13 +11,15 @@ from typing import Any
 
 from kfp import compiler, kubernetes
 
-from panpipe.components import notes, pipeline, profiles, steps
+from panpipe.components import jobset, notes, pipeline, profiles, steps
 
 # Half a minute, then a minute: what preemption and a flaky network need.
 _RETRIES, _BACKOFF, _BACKOFF_FACTOR = 2, '30s', 2.0
 # Argo labels the pods of a run with the name of its workflow.
 _RUN_LABEL = "metadata.labels['workflows.argoproj.io/workflow']"
 _SHARED_MEMORY = '/dev/shm'
+# Of a step that only follows the pods that train.
+_FOLLOWER = profiles.Needs(cpu='100m', memory='500Mi', memory_limit='2Gi')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Cluster:
       secret_env: (secret, key) → environment variable of every step.
       secret_volumes: secret → folder where every step sees its files.
       has_summary: whether a last task, an exit handler, summarizes the run.
+      train_workers: pods that train together, beside the step that follows them; 0: the step trains.
     """
 
     image: str = steps.IMAGE
@@ -38,6 +42,7 @@ class Cluster:
     secret_env: Mapping[tuple[str, str], str] = dataclasses.field(default_factory=dict)
     secret_volumes: Mapping[str, str] = dataclasses.field(default_factory=dict)
     has_summary: bool = True
+    train_workers: int = 0
 
 
 def compiled(cluster: Cluster) -> str:
@@ -45,7 +50,11 @@ def compiled(cluster: Cluster) -> str:
 
     def place(task: Any) -> None:
         _common(task, cluster)
-        _ask(task, profiles.needs(cluster.needs, task.name))
+        needs = profiles.needs(cluster.needs, task.name)
+        if cluster.train_workers and task.name == 'train':
+            task.set_env_variable(jobset.VARIABLE, _workers(cluster, needs))
+            needs = _FOLLOWER
+        _ask(task, needs)
 
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'pipeline.yaml')
@@ -65,6 +74,19 @@ def _common(task: Any, cluster: Cluster) -> None:
         kubernetes.use_secret_as_env(task, secret, {key: variable})
     for secret, folder in cluster.secret_volumes.items():
         kubernetes.use_secret_as_volume(task, secret, folder)
+
+
+def _workers(cluster: Cluster, needs: profiles.Needs) -> str:
+    """Describes the pods that train, as text."""
+    described = jobset.template(
+        cluster.image,
+        cluster.train_workers,
+        needs,
+        cluster.volumes,
+        cluster.secret_env,
+        cluster.secret_volumes,
+    )
+    return json.dumps(described, sort_keys=True)
 
 
 def _ask(task: Any, needs: profiles.Needs) -> None:

@@ -4,18 +4,15 @@
 import importlib.resources
 import os
 import pathlib
-import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from panpipe.model import config, datasets, errors
 from panpipe.model.metrics import slot_use
 from panpipe.model.storage import addresses, files
 
 _RUN = 'run'
-# Options of `panpipe train` by strategy: what a network is trained on.
-STRATEGIES: Mapping[str, tuple[str, ...]] = types.MappingProxyType(
-    {'auto': (), 'cpu': ('--devices', 'cpu'), 'gpu': ('--devices', 'gpu'), 'tpu': ('--tpu', 'local')}
-)
+# What a network is trained on, as `panpipe train --strategy` names it.
+STRATEGIES = ('auto', 'cpu', 'gpu', 'mirrored', 'multi_worker', 'tpu')
 
 
 def source(name: str) -> str:
@@ -98,7 +95,7 @@ def devices(strategy: str) -> tuple[str, ...]:
     """
     if strategy not in STRATEGIES:
         raise errors.InputError(f'strategy is {strategy!r}; it is one of {", ".join(STRATEGIES)}')
-    return STRATEGIES[strategy]
+    return '--strategy', strategy
 
 
 def complete(text: str, overrides: Sequence[str]) -> str:

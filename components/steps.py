@@ -112,7 +112,7 @@ def train(  # type: ignore[no-untyped-def]
     model: Output[Model],
 ):
     """Trains a network, with evaluations in between where `mode` says so; goes on where an attempt ended."""
-    from panpipe.components import experiment, places
+    from panpipe.components import experiment, following, places
     from panpipe.components.attempt import Attempt
 
     with Attempt('train', work) as step:
@@ -122,7 +122,10 @@ def train(  # type: ignore[no-untyped-def]
         path = experiment.save(text, place.folder)
         devices = step.perform('train', experiment.devices, strategy)
         settings = ['--config', path, '--model_dir', place.folder, '--mode', mode]
-        step.fill(place, 'train', *settings, *devices)
+        if following.is_asked():  # of pods that train together
+            step.fill_by(place, 'train', following.train, place.folder, work, settings)
+        else:
+            step.fill(place, 'train', *settings, *devices)
 
 
 @_step

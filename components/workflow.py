@@ -31,6 +31,7 @@ _EXAMPLES = (
     'panpipe workflow compile --output build/gpu.yaml --image REGISTRY/panpipe:0.1.0 --profile gpu',
     'panpipe workflow run --dataset cityscapes_panoptic --config FILE.textproto --output build/demo',
     'panpipe workflow run --dataset coco_panoptic --raw_data DIR --config FILE.textproto --output build/coco',
+    'panpipe workflow compile --output build/4.yaml --image R/panpipe:0.1.0 --profile gpu --train_workers 4',
     'panpipe workflow submit --endpoint URL --image REGISTRY/panpipe:0.1.0 --config FILE raw_data=/data',
 )
 
@@ -199,6 +200,11 @@ def _planned(arguments: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     document = experiment.read_text(path) if path else compilation.compiled(cluster_options.read(arguments))
     values = submission.parameters(document, arguments.parameters)
     dataset = values.get('dataset', 'cityscapes_panoptic')
+    if arguments.train_workers and not values.get('work'):
+        raise errors.InputError(
+            '--train_workers needs the parameter work: a folder of a volume that all pods mount, or an '
+            'address'
+        )
     # As a shell's "$(cat FILE)" gives it, so that both ways of starting a run share what is cached.
     values['config'] = _config(arguments.config, dataset, values.get('raw_data', '')).rstrip('\n')
     return document, values

@@ -15,13 +15,25 @@ from panpipe.model.inputs import pipeline
 from panpipe.model.jobs import command_line, outputs
 from panpipe.model.metrics import results
 from panpipe.model.storage import addresses, lock, mirror
-from panpipe.model.training import averages, evaluator, loop, run_folder, slot_watch, snapshots, solver, tpu
+from panpipe.model.training import (
+    agreement,
+    averages,
+    evaluator,
+    loop,
+    run_folder,
+    slot_watch,
+    snapshots,
+    solver,
+    strategies,
+    tpu,
+)
 
 _EXAMPLES = (
     'panpipe train --config resnet50_os32.textproto --model_dir runs',
     'panpipe train --config resnet50_os32.textproto --model_dir runs --mode eval',
     'panpipe train --config c.textproto --model_dir runs --set train_dataset_options.batch_size=8',
-    'panpipe train --config c.textproto --model_dir gs://bucket/runs --tpu local',
+    'panpipe train --config c.textproto --model_dir gs://bucket/runs --strategy tpu',
+    'TF_CONFIG=... panpipe train --config c.textproto --model_dir gs://bucket/runs --strategy multi_worker',
 )
 
 
@@ -31,39 +43,75 @@ def learning_rate(solver_options: config.SolverOptions) -> Callable[[int], float
     return lambda step: float(schedule(step))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the job and returns its exit status."""
-    parser = command_line.parser('train', __doc__ or '', _EXAMPLES)
-    command_line.add_configuration(parser)
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """Makes the job's argument parser."""
+    made = command_line.parser('train', __doc__ or '', _EXAMPLES)
+    command_line.add_configuration(made)
+    made.add_argument(
         '--model_dir', required=True, help='folder of runs; this one is MODEL_DIR/EXPERIMENT_NAME'
     )
-    parser.add_argument(
+    made.add_argument(
         '--mode', choices=_MODES, default='train_and_eval', help='what to do (default: %(default)s)'
     )
-    parser.add_argument(
-        '--devices', choices=('auto', 'cpu', 'gpu'), default='auto', help='auto: all GPUs, or else the CPU'
+    made.add_argument(
+        '--strategy',
+        '--devices',
+        choices=strategies.NAMES,
+        default='auto',
+        help='what to train on; auto: the machines that TF_CONFIG or a cluster names, else all GPUs, else '
+        'the CPU (--devices is its older name)',
     )
-    parser.add_argument('--tpu', help='instead of GPUs or CPU: local on a TPU VM, or the name of a TPU node')
-    arguments = parser.parse_args(argv)
-    return command_line.run('train', functools.partial(_run, arguments))
+    made.add_argument(
+        '--tpu', default='', help='which TPU: local (the default) on a TPU VM, or the name of a TPU node'
+    )
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the job and returns its exit status."""
+    return command_line.run('train', functools.partial(_run, parser().parse_args(argv)))
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    outputs.check_folder('--model_dir', arguments.model_dir)
     experiment = config.load(arguments.config, arguments.set, arguments.model_dir)
+    place = _place(arguments, experiment)
+    with agreement.missing_told(place.cluster):
+        if place.is_chief:
+            _run_chief(arguments, experiment, place)
+        else:
+            name = experiment.experiment_name
+            _MODES[arguments.mode](experiment, run_folder.Onlooker(arguments.model_dir, name), place)
+        if place.cluster:
+            # Who left while others are still at work would be missed.
+            agreement.Vote(place.strategy).gather()
+
+
+def _run_chief(arguments: argparse.Namespace, experiment: config.Experiment, place: strategies.Place) -> None:
+    outputs.check_folder('--model_dir', arguments.model_dir)
     for line in (*config.advice(experiment), *_unserved(experiment.evaluator_options)):
         print(f'panpipe train: note: {line}', file=sys.stderr)
-    _restrict(arguments.devices)
-    if arguments.tpu:
-        _use_tpu(arguments.tpu, experiment)
     with mirror.served(arguments.model_dir, experiment.experiment_name) as model_dir:
         directory = run_folder.RunDirectory(
             model_dir, experiment.experiment_name, experiment.trainer_options.num_checkpoints_to_keep
         )
         _check_dataset(experiment, directory)
         with _locked(arguments, experiment.experiment_name):
-            _MODES[arguments.mode](experiment, directory)
+            _MODES[arguments.mode](experiment, directory, place)
+
+
+def _place(arguments: argparse.Namespace, experiment: config.Experiment) -> strategies.Place:
+    """Starts what is trained on."""
+    name = 'tpu' if arguments.tpu else arguments.strategy
+    if arguments.strategy not in ('auto', name):
+        raise errors.InputError(
+            f'--tpu {arguments.tpu} and --strategy {arguments.strategy} exclude each other; leave one out'
+        )
+    place = strategies.start(name, arguments.tpu or 'local', trains=arguments.mode in _TRAINING)
+    if name == 'tpu' and not experiment.trainer_options.mixed_precision:
+        print(
+            'panpipe train: note: a TPU is made for trainer_options.mixed_precision=bfloat16', file=sys.stderr
+        )
+    return place
 
 
 def _locked(arguments: argparse.Namespace, name: str) -> contextlib.AbstractContextManager[None]:
@@ -80,26 +128,6 @@ def _check_dataset(experiment: config.Experiment, directory: run_folder.RunDirec
             run_folder.check_dataset(directory.path, datasets.find(name), section)
 
 
-def _restrict(devices: str) -> None:
-    """Hides the GPUs for 'cpu', and insists on one for 'gpu'."""
-    gpus = tf.config.list_physical_devices('GPU')
-    if devices == 'gpu' and not gpus:
-        raise errors.InputError('--devices gpu, but TensorFlow sees no GPU here; try panpipe doctor')
-    if devices == 'cpu' and gpus:
-        tf.config.set_visible_devices([], 'GPU')
-
-
-def _use_tpu(name: str, experiment: config.Experiment) -> None:
-    """Makes a TPU the place of everything that follows."""
-    strategy = tpu.strategy(name)
-    tpu.check(experiment, strategy.num_replicas_in_sync)
-    if not experiment.trainer_options.mixed_precision:
-        print(
-            'panpipe train: note: a TPU is made for trainer_options.mixed_precision=bfloat16', file=sys.stderr
-        )
-    tf.distribute.experimental_set_strategy(strategy)
-
-
 def _unserved(options: config.EvaluatorOptions) -> list[str]:
     """Notes DeepLab2 fields that have no effect here, and what replaces them."""
     if not options.save_raw_predictions:
@@ -107,19 +135,25 @@ def _unserved(options: config.EvaluatorOptions) -> list[str]:
     return ['evaluator_options.save_raw_predictions: prediction files are written by panpipe predict']
 
 
-def _training(experiment: config.Experiment, directory: run_folder.RunDirectory) -> loop.Training:
-    made = loop.Training(experiment, directory)
+def _training(
+    experiment: config.Experiment, directory: run_folder.RunDirectory, place: strategies.Place
+) -> loop.Training:
+    made = loop.Training(experiment, directory, place)
     directory.keep_dataset(datasets.find(experiment.train_dataset_options.dataset))
     return made
 
 
-def _train(experiment: config.Experiment, directory: run_folder.RunDirectory) -> None:
+def _train(
+    experiment: config.Experiment, directory: run_folder.RunDirectory, place: strategies.Place
+) -> None:
     steps = experiment.trainer_options.solver_options.training_number_of_steps
-    _training(experiment, directory).until(steps)
+    _training(experiment, directory, place).until(steps)
 
 
-def _train_and_eval(experiment: config.Experiment, directory: run_folder.RunDirectory) -> None:
-    run = _training(experiment, directory)
+def _train_and_eval(
+    experiment: config.Experiment, directory: run_folder.RunDirectory, place: strategies.Place
+) -> None:
+    run = _training(experiment, directory, place)
     steps = experiment.trainer_options.solver_options.training_number_of_steps
     interval = experiment.evaluator_options.eval_interval
     # A run may have stopped between the checkpoint of a step and its evaluation.
@@ -163,14 +197,17 @@ def _worth(evaluation: results.Result) -> float:
 def _evaluate_and_keep(
     experiment: config.Experiment, directory: run_folder.RunDirectory, run: loop.Training
 ) -> None:
-    """Evaluates a training, and keeps its weights if they are the best so far."""
+    """Evaluates a training, and keeps its weights if they are the best so far; other workers wait."""
+    if not directory.is_written:
+        return
     with run.evaluated():
         found = _evaluate(experiment, directory, run.network, run.step)
     if is_better(found, directory.read_result(run_folder.BEST)):
         run.save_best(found)
 
 
-def _eval(experiment: config.Experiment, directory: run_folder.RunDirectory) -> None:
+def _eval(experiment: config.Experiment, directory: run_folder.RunDirectory, place: strategies.Place) -> None:
+    del place
     path = directory.latest or experiment.model_options.initial_checkpoint
     if not path:
         raise errors.InputError(
@@ -179,14 +216,17 @@ def _eval(experiment: config.Experiment, directory: run_folder.RunDirectory) -> 
     _evaluate_checkpoint(experiment, directory, build.network(experiment), path)
 
 
-def _continuous_eval(experiment: config.Experiment, directory: run_folder.RunDirectory) -> None:
+def _continuous_eval(
+    experiment: config.Experiment, directory: run_folder.RunDirectory, place: strategies.Place
+) -> None:
+    del place
     seconds = experiment.evaluator_options.continuous_eval_timeout
     network = build.network(experiment)
     for path in tf.train.checkpoints_iterator(directory.path, timeout=None if seconds < 0 else seconds):
         _evaluate_checkpoint(experiment, directory, network, path)
 
 
-_MODES: dict[str, Callable[[config.Experiment, run_folder.RunDirectory], None]] = {
+_MODES: dict[str, Callable[[config.Experiment, run_folder.RunDirectory, strategies.Place], None]] = {
     'train': _train,
     'eval': _eval,
     'train_and_eval': _train_and_eval,

@@ -36,16 +36,22 @@ class EvaluationSample(NamedTuple):
 
 
 def training_samples(
-    experiment: config.Experiment, *, batch_size: int | None = None, seed: int | None = None, start: int = 0
+    experiment: config.Experiment,
+    *,
+    batch_size: int | None = None,
+    seed: int | None = None,
+    start: int = 0,
+    share: reading.Share = reading.WHOLE,
 ) -> tf.data.Dataset:
     """Reads, augments and batches training samples, without end.
 
     Args:
       experiment: its `train_dataset_options` say which files and how.
-      batch_size: samples a batch, of all replicas together; None means the experiment's.
+      batch_size: samples a batch; None means the experiment's.
       seed: makes order and augmentation the same in every run; None means different each time.
       start: samples that were consumed before, counted from the very first; with the same seed the dataset
         goes on where it would have been.
+      share: which of the samples are wanted. All are read, but no others are decoded.
 
     Returns:
       Batches (image float32 [b, h, w, 3] 0 .. 255, Targets with a leading axis b; MaskTargets for a mask
@@ -64,6 +70,8 @@ def training_samples(
     if recipe.pasting is not None:
         other = None if seed is None else seed + _OTHER_SEED
         encoded = tf.data.Dataset.zip(encoded, reading.shuffled(files, record_size, other, start))
+    if share.count > 1:
+        encoded = encoded.filter(_plain(lambda *pairs: share.holds(_first_number(pairs))))
     batch_size = options.batch_size if batch_size is None else batch_size
     transform = functools.partial(_training_sample, recipe=recipe)
     join = functools.partial(_with_targets, recipe=recipe)
@@ -121,6 +129,12 @@ def placement(
 def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
     """Spares TensorFlow the search for Python's control flow on tensors: we have none, it takes 1 s."""
     return tf.autograph.experimental.do_not_convert(function)
+
+
+def _first_number(pairs: Sequence[Any]) -> tf.Tensor:
+    """Returns the number of a sample from (record, key), or from two such pairs of which the first counts."""
+    _, key = pairs[0] if isinstance(pairs[0], tuple) else pairs
+    return key[1]
 
 
 def _batch_of_one(*parts: tf.Tensor) -> tuple[tf.Tensor, ...]:

@@ -4,6 +4,7 @@
 Records are shuffled while they are encoded: a decoded Cityscapes sample takes 15 times the memory.
 """
 
+import dataclasses
 import itertools
 import os
 import random
@@ -18,6 +19,31 @@ from panpipe.model.storage import addresses, cache, manifest, record_sets, tfrec
 _FILES_AT_A_TIME = 32
 _SHUFFLED_RECORDS = 1000
 _SHUFFLED_BYTES = 256 * 2**20
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """Says which samples of a training this process makes, where several processes share the work.
+
+    Of each `period` samples in the common order, it has those of the `index`-th of `count` equal parts. So
+    all processes together see what one alone would see, batch by batch, whatever their number.
+
+    Attributes:
+      index: 0 is the first part.
+      count: parts.
+      period: samples, a multiple of `count`.
+    """
+
+    index: int = 0
+    count: int = 1
+    period: int = 1
+
+    def holds(self, number: tf.Tensor) -> tf.Tensor:
+        """Returns whether the sample of that number, counted from the very first, is in this share."""
+        return tf.equal(number % self.period // (self.period // self.count), self.index)
+
+
+WHOLE = Share()
 
 
 def find_files(patterns: Sequence[str]) -> list[str]:

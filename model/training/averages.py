@@ -43,6 +43,11 @@ class Averages:
         for average, weight in zip(self._averages.values(), self._weights, strict=True):
             average.assign(average * keep + weight * (1.0 - keep))
 
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """The averages, in the order of the network's weights."""
+        return list(self._averages.values())
+
     def checkpoint(self) -> tf.train.Checkpoint:
         """Returns the averages as an item of a run's checkpoint."""
         return tf.train.Checkpoint(**self._averages)

@@ -54,9 +54,10 @@ class Watch(contextlib.AbstractContextManager['Watch']):
         begin = time.monotonic()
         save()
         seconds, since = time.monotonic() - begin, time.monotonic() - self._received
+        when = f'{since:.1f} s after the signal' if self.is_over else 'since another worker was to end'
         print(
-            f'panpipe train: SIGTERM: saved step {step} in {seconds:.1f} s, {since:.1f} s after the signal; '
-            'the next start goes on from there',
+            f'panpipe train: SIGTERM: saved step {step} in {seconds:.1f} s, {when}; the next start goes on '
+            'from there',
             file=sys.stderr,
             flush=True,
         )

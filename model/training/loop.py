@@ -15,11 +15,20 @@ import tensorflow as tf
 
 from panpipe.custom_ops import library
 from panpipe.model import build, checkpoints, config, datasets, errors
-from panpipe.model.inputs import pipeline
+from panpipe.model.inputs import pipeline, reading
 from panpipe.model.jobs import progress
 from panpipe.model.losses import mask_transformer, matching, total
 from panpipe.model.metrics import results
-from panpipe.model.training import averages, interruption, run_folder, snapshots, solver, train_step
+from panpipe.model.training import (
+    agreement,
+    averages,
+    interruption,
+    run_folder,
+    snapshots,
+    solver,
+    strategies,
+    train_step,
+)
 
 
 class Training:
@@ -29,17 +38,19 @@ class Training:
         self,
         experiment: config.Experiment,
         directory: run_folder.RunDirectory,
-        strategy: tf.distribute.Strategy | None = None,
+        place: strategies.Place | None = None,
     ) -> None:
-        """Builds the network on the devices of `strategy`, by default all GPUs that there are."""
+        """Builds the network where `place` says, by default on all GPUs that there are."""
         self._options = experiment.trainer_options
         self._directory = directory
         # Fresh weights and dropout follow from the seed, as the order of the samples does.
         keras.utils.set_random_seed(self._options.seed)
-        strategy = strategy or _strategy()
+        place = place or strategies.start('auto', trains=False)
+        strategy = place.strategy
+        strategies.check(experiment, strategy.num_replicas_in_sync)
         with strategy.scope(), _precision(self._options.mixed_precision):
             self.network = build.network(experiment)
-            if not directory.latest:
+            if directory.is_written and not directory.latest:
                 _begin(experiment, self.network)
             # Averages start with the weights as they are now.
             self._trainer = _trainer(experiment, self.network, strategy)
@@ -47,16 +58,12 @@ class Training:
         self._manager, self._best = directory.manager(checkpoint), directory.best_manager(checkpoint)
         if directory.latest:
             _resume(checkpoint, directory.latest)
-        batch_size = experiment.train_dataset_options.batch_size
-        samples = pipeline.training_samples(
-            experiment,
-            batch_size=batch_size // self._options.gradient_accumulation_steps,
-            seed=self._options.seed,
-            start=self.step * batch_size,
-        )
-        self._batches: Iterator[Any] = iter(strategy.experimental_distribute_dataset(samples))
+        self._vote = agreement.Vote(strategy) if place.cluster else None
+        if place.cluster:
+            agreement.take_over(strategy, self._trainer.state)
+        self._batches: Iterator[Any] = iter(_batches(experiment, strategy, self.step))
         self._spec = datasets.find(experiment.train_dataset_options.dataset)
-        self._num_shown = experiment.evaluator_options.num_vis_samples
+        self._num_shown = experiment.evaluator_options.num_vis_samples if directory.is_written else 0
 
     @property
     def step(self) -> int:
@@ -71,7 +78,7 @@ class Training:
         saved = self.step
         rate = solver.schedule(self._options.solver_options)
         steps = self._options.solver_options.training_number_of_steps
-        with interruption.Watch() as watch, progress.bar('train', steps, self.step) as advance:
+        with interruption.Watch() as watch, self._progress(steps) as advance:
             while self.step < last:
                 begin, num_steps = time.perf_counter(), min(self._options.steps_per_loop, last - self.step)
                 losses = self._loop(num_steps, advance, watch)
@@ -82,8 +89,8 @@ class Training:
                 if self.step - saved >= self._options.save_checkpoints_steps or self.step == last:
                     saved = self.step
                     self._manager.save(checkpoint_number=saved)
-                    if watch.is_over:
-                        watch.leave(lambda: None, saved)
+                    if self._is_over(watch):
+                        watch.leave(self._gather, saved)
 
     def evaluated(self) -> contextlib.AbstractContextManager[None]:
         """Lends the network the weights that evaluation is of: the averaged ones, where there are any."""
@@ -93,6 +100,24 @@ class Training:
         """Keeps the weights of this step as the best so far, and what they were found to be worth."""
         self._best.save(checkpoint_number=self.step)
         self._directory.write_result(run_folder.BEST, evaluation)
+
+    def _progress(self, steps: int) -> contextlib.AbstractContextManager[Callable[[int, str], None]]:
+        if self._directory.is_written:
+            return progress.bar('train', steps, self.step)
+        return contextlib.nullcontext(lambda number, note: None)
+
+    def _is_over(self, watch: interruption.Watch) -> bool:
+        """Returns whether any worker was told to stop, so that all stop after the same step."""
+        return self._vote.is_any(watch.is_over) if self._vote else watch.is_over
+
+    def _save_together(self) -> None:
+        self._manager.save(checkpoint_number=self.step)
+        self._gather()
+
+    def _gather(self) -> None:
+        """Waits until all workers are here: one that leaves would be missed by a chief who still saves."""
+        if self._vote:
+            self._vote.gather()
 
     def _show_first_batch(self) -> None:
         """Draws what the first replica is going to learn from first; the batch is trained on all the same."""
@@ -114,8 +139,8 @@ class Training:
             _refuse_nan(losses, self.step)
             sums = {name: sums.get(name, 0.0) + value for name, value in losses.items()}
             advance(self.step, f'loss {losses["total"]:.3f}')
-            if watch.is_over:
-                watch.leave(lambda: self._manager.save(checkpoint_number=self.step), self.step)
+            if self._is_over(watch):
+                watch.leave(self._save_together, self.step)
         return {name: value / num_steps for name, value in sums.items()}
 
     def _take_step(self) -> dict[str, float]:
@@ -146,10 +171,26 @@ def _choices(options: config.MaXDeepLabOptions | None) -> mask_transformer.Choic
     )
 
 
-def _strategy() -> tf.distribute.Strategy:
-    """Chooses all GPUs of this machine if there are several, else the one device that there is."""
-    several = len(tf.config.get_visible_devices('GPU')) > 1
-    return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
+def _batches(
+    experiment: config.Experiment, strategy: tf.distribute.Strategy, step: int
+) -> tf.distribute.DistributedDataset:
+    """Makes the parts of batches that follow after `step`, a share for each replica.
+
+    A batch is of the same samples on any number of replicas and workers.
+    """
+    batch_size = experiment.train_dataset_options.batch_size
+    part = batch_size // experiment.trainer_options.gradient_accumulation_steps
+
+    def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        return pipeline.training_samples(
+            experiment,
+            batch_size=part // context.num_replicas_in_sync,
+            seed=experiment.trainer_options.seed,
+            start=step * batch_size,
+            share=reading.Share(context.input_pipeline_id, context.num_input_pipelines, part),
+        )
+
+    return strategy.distribute_datasets_from_function(of_worker)
 
 
 def _trainer(

@@ -31,7 +31,14 @@ _COMPRESSION = 3  # of PNG, 0 .. 9: half the time of the default, and hardly lar
 
 
 class RunDirectory:
-    """Names and writes the files of a run; the folder may lie on any file system that TensorFlow reads."""
+    """Names and writes the files of a run; the folder may lie on any file system that TensorFlow reads.
+
+    Attributes:
+      is_written: whether anything is read and written there, see `Onlooker`.
+      path: the folder.
+    """
+
+    is_written = True
 
     def __init__(self, model_dir: str, experiment_name: str, checkpoints_to_keep: int = 5) -> None:
         """Raises InputError when the experiment has no name, or one that leads out of `model_dir`."""
@@ -99,6 +106,44 @@ class RunDirectory:
     @functools.cache  # noqa: B019 (one run directory a process)
     def _writer(self, kind: str) -> tf.summary.SummaryWriter:
         return tf.summary.create_file_writer(os.path.join(self.path, kind))
+
+
+class Onlooker(RunDirectory):
+    """Stands for the folder in workers that are not the chief: nothing is found there, nothing is kept."""
+
+    is_written = False
+
+    @property
+    def latest(self) -> str | None:
+        """None: what the chief found reaches the other workers through it."""
+        return None
+
+    def manager(self, checkpoint: tf.train.Checkpoint) -> tf.train.CheckpointManager:
+        """Makes a manager that saves nothing."""
+        return _NoManager()
+
+    best_manager = manager
+
+    def keep_dataset(self, spec: datasets.DatasetSpec) -> None:
+        """Does nothing."""
+
+    def scalars(self, kind: str, values: dict[str, float], step: int) -> None:
+        """Does nothing."""
+
+    def pictures(self, kind: str, shown: Mapping[str, np.ndarray], step: int) -> None:
+        """Does nothing."""
+
+    def write_result(self, name: str, result: results.Result) -> None:
+        """Does nothing."""
+
+    def read_result(self, name: str) -> results.Result | None:
+        """None."""
+        return None
+
+
+class _NoManager:
+    def save(self, checkpoint_number: int) -> None:
+        """Saves nothing."""
 
 
 def check_dataset(run: str, spec: datasets.DatasetSpec, section: str) -> None:

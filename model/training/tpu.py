@@ -7,7 +7,7 @@ import urllib.parse
 
 import tensorflow as tf
 
-from panpipe.model import config, errors, inference, labels
+from panpipe.model import errors, inference, labels
 from panpipe.model.postprocess import static
 
 _SECONDS = 10
@@ -37,21 +37,6 @@ def strategy(name: str) -> tf.distribute.Strategy:
             f'--tpu {name}: no TPU answers ({reason}); give local on a TPU VM, or the name or the grpc:// '
             'address of a TPU node'
         ) from error
-
-
-def check(experiment: config.Experiment, num_cores: int) -> None:
-    """Checks that a batch can be dealt out in equal shares, as fixed shapes need.
-
-    Raises:
-      errors.InputError: the cores do not divide the part of a batch that is computed at once.
-    """
-    parts = experiment.trainer_options.gradient_accumulation_steps
-    batch_size = experiment.train_dataset_options.batch_size
-    if batch_size // parts % num_cores:
-        raise errors.InputError(
-            f'train_dataset_options.batch_size is {batch_size}, which {num_cores} TPU cores do not divide '
-            f'equally in {parts} part(s); set it to a multiple of {parts * num_cores}'
-        )
 
 
 @dataclasses.dataclass(frozen=True)

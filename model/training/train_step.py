@@ -78,6 +78,14 @@ class Trainer:
         )
 
     @property
+    def state(self) -> list[tf.Variable]:
+        """All variables of `checkpoint`, in the same order in every process."""
+        groups = self.optimizers.values()
+        kept = [*self.network.variables, *(v for group in groups for v in group.optimizer.variables)]
+        averaged = self.average.variables if self.average else []
+        return [*(variable.value for variable in kept), self.global_step, *averaged]
+
+    @property
     def _variables(self) -> list[keras.Variable]:
         return [variable for group in self.optimizers.values() for variable in group.variables]
 

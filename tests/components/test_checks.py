@@ -63,7 +63,7 @@ def test_names_of_images(image, state):
     ('values', 'words'),
     [
         ({'mode': 'eval'}, 'it is one of train, train_and_eval'),
-        ({'strategy': 'tpus'}, 'it is one of auto, cpu, gpu, tpu'),
+        ({'strategy': 'tpus'}, 'it is one of auto, cpu, gpu, mirrored, multi_worker, tpu'),
         ({'min_pq': 101.0}, 'PQ is in per cent'),
         ({'dataset': 'citiscapes'}, 'citiscapes'),
         ({'val_split': 'valid'}, "val_split is 'valid'; cityscapes_panoptic has train, val"),

@@ -126,7 +126,7 @@ def test_the_whole_way_by_address(tmp_path, monkeypatch):
     assert seen['convert'][seen['convert'].index('--input') + 1] == '/data'
     train = ('cityscapes_panoptic', config, [], 'train', 'gpu', 'train', 'val', work)
     steps.train.python_func(*train, made['records'], made['model'])
-    assert seen['train'][-2:] == ('--devices', 'gpu')
+    assert seen['train'][-2:] == ('--strategy', 'gpu')
     model = seen['train'][seen['train'].index('--model_dir') + 1]
     assert model.startswith(f'{work}/model-')
     text = pathlib.Path(model, 'experiment.textproto').read_text()

@@ -18,7 +18,7 @@ import experiments
 import small
 import small_masks
 from panpipe.model.layers import normalization
-from panpipe.model.training import loop, run_folder
+from panpipe.model.training import interruption, loop, run_folder, strategies
 
 STEPS = 5
 FIELDS = (
@@ -172,15 +172,15 @@ def _normalize_alone(strategy):
 def _toy(folder, strategy):
     experiment = experiments.load(str(folder / '*.tfrecord'), STEPS, *FIELDS)
     directory = run_folder.RunDirectory(str(folder / str(strategy.num_replicas_in_sync)), 'run')
-    run = loop.Training(experiment, directory, strategy)
+    run = loop.Training(experiment, directory, strategies.Place(strategy))
     for layer in run.network._flatten_layers():
         if layer.name.startswith('dropout'):
             layer.rate = 0.0
     before = {v.path: v.numpy() for v in run.network.weights}
-    losses = [list(run._loop(1, lambda *_: None).values())]
+    losses = [list(run._loop(1, lambda *_: None, interruption.Watch()).values())]
     after = {v.path: v.numpy() for v in run.network.weights}
     changes = {f'change/{v.path}': after[v.path] - before[v.path] for v in run.network.trainable_variables}
-    losses += [list(run._loop(1, lambda *_: None).values()) for _ in range(STEPS - 1)]
+    losses += [list(run._loop(1, lambda *_: None, interruption.Watch()).values()) for _ in range(STEPS - 1)]
     run._manager.save(checkpoint_number=STEPS)
     resumed = loop.Training(experiment, directory)
     same = [

@@ -13,7 +13,7 @@ from PIL import Image
 
 from panpipe.custom_ops import library
 from panpipe.model import config, datasets, errors, tensors
-from panpipe.model.inputs import pipeline, records, resize, targets
+from panpipe.model.inputs import pipeline, reading, records, resize, targets
 from panpipe.model.storage import manifest
 
 HEIGHT, WIDTH = 17, 33
@@ -149,6 +149,23 @@ def test_a_seed_decides_everything(folder: pathlib.Path) -> None:
     assert _numbers(first) != _numbers(_train(experiment, 12, seed=4, batch_size=2))
     without = [_train(experiment, 12, batch_size=2) for _ in range(2)]
     assert not np.array_equal(without[0][0][0], without[1][0][0])
+
+
+def test_shares_of_workers_are_the_batches_of_one_process(folder: pathlib.Path) -> None:
+    """Whatever their number: each part of a batch goes to the worker whose place it has."""
+    experiment = _experiment(folder / '*', AUGMENTED, (9, 21))
+    whole = _train(experiment, 3, seed=3, batch_size=6, start=6)
+    for count in (2, 3):
+        parts = [
+            _train(
+                experiment, 3, seed=3, batch_size=6 // count, start=6, share=reading.Share(index, count, 6)
+            )
+            for index in range(count)
+        ]
+        for number, batch in enumerate(whole):
+            together = [tf.nest.flatten(part[number]) for part in parts]
+            joined = [np.concatenate(each) for each in zip(*together, strict=True)]
+            _assert_same(joined, tf.nest.flatten(batch))
 
 
 def test_batches_hold_what_single_samples_do(folder: pathlib.Path) -> None:

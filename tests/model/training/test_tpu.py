@@ -38,20 +38,6 @@ def test_the_job_ends_with_one_line(tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(('batch_size', 'parts', 'fits'), [(8, 1, True), (8, 2, False), (12, 1, False)])
-def test_cores_share_a_batch_equally(batch_size, parts, fits):
-    entries = [f'train_dataset_options.batch_size={batch_size}']
-    entries += [f'trainer_options.gradient_accumulation_steps={parts}']
-    experiment = experiments.load('unused', 4, *entries)
-    if fits:
-        tpu.check(experiment, 8)
-    else:
-        with pytest.raises(
-            errors.InputError, match=f'which 8 TPU cores .*; set it to a multiple of {8 * parts}'
-        ):
-            tpu.check(experiment, 8)
-
-
 def test_training_samples_have_shapes_known_beforehand(tmp_path):
     experiment = experiments.load(experiments.write_records(tmp_path))
     spec = pipeline.training_samples(experiment, seed=0).element_spec
