@@ -43,7 +43,7 @@ def toy(dataset: str) -> str:
 def read_text(name: str) -> str:
     """Reads a text file; InputError says why it cannot."""
     try:
-        return pathlib.Path(name).read_text(encoding='utf-8')
+        return pathlib.Path(name).read_text(encoding='utf-8-sig')  # some editors begin with a mark
     except OSError as error:
         raise errors.InputError(f'cannot read {name}: {error.strerror}') from error
     except UnicodeDecodeError as error:

@@ -167,7 +167,7 @@ def _value(field: str, value: str, entry: str) -> Any:
 
 def _read(name: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(pathlib.Path(name).read_text(encoding='utf-8'))
+        return tomllib.loads(pathlib.Path(name).read_text(encoding='utf-8-sig'))
     except OSError as error:
         raise errors.InputError(f'--profile: cannot read {name}: {os.strerror(error.errno or 0)}') from error
     except ValueError as error:

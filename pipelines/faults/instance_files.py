@@ -68,7 +68,7 @@ def document(
       spec: the data set.
     """
     try:
-        with open(os.path.join(folder, _DOCUMENT)) as file:
+        with open(os.path.join(folder, _DOCUMENT), 'rb') as file:
             content = json.load(file)
     except (OSError, ValueError, RecursionError) as error:
         return [fault.Fault(_DOCUMENT, f'cannot be read ({error})', _PREDICT)]

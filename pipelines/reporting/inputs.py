@@ -116,7 +116,7 @@ def _data(records: pathlib.Path | None) -> dict[str, Any]:
 
 def _text(option: str, path: pathlib.Path) -> str:
     try:
-        return path.read_text()
+        return path.read_text(encoding='utf-8-sig')  # some editors begin with a mark
     except OSError as error:
         raise errors.InputError(f'--{option}: cannot read {path}: {error.strerror}') from error
     except UnicodeDecodeError as error:

@@ -116,6 +116,15 @@ class Panoptic:
         classes = self.codec.decode(self.read(annotation).panoptic)[0]
         return np.array([*(category.id for category in self.categories), -1], np.int32)[classes]
 
+    def _measured(self, annotation: documents.Annotation) -> Sequence[labels.Segment]:
+        """Returns segments with their areas, counted where the file does not tell them."""
+        if all(segment.area >= 0 for segment in annotation.segments):
+            return annotation.segments
+        path = self.png(annotation)
+        ids, counts = np.unique(segments.ids(images.colors(files.read(path), path)), return_counts=True)
+        areas = dict(zip(ids.tolist(), counts.tolist(), strict=True))
+        return [dataclasses.replace(one, area=areas.get(one.id, 0)) for one in annotation.segments]
+
     def export(self, chosen: Sequence[documents.Annotation], folder: pathlib.Path, *, numbered: bool) -> str:
         """Writes the JSON file of some images, and their PNGs, for an official evaluator.
 
@@ -131,7 +140,7 @@ class Panoptic:
         told = []
         for number, annotation in enumerate(chosen, 1):
             _copy(self.png(annotation), folder / f'{number}.png')
-            entry = segments.annotation(annotation.image_id, f'{number}.png', annotation.segments)
+            entry = segments.annotation(annotation.image_id, f'{number}.png', self._measured(annotation))
             told.append({**entry, 'image_id': number} if numbered else entry)
         content: dict[str, Any] = {
             'images': [{'id': entry['image_id'], 'file_name': entry['file_name']} for entry in told],

@@ -243,6 +243,24 @@ def test_ground_truth_is_refused_by_all_jobs_alike(tmp_path, yard, capsys, spoil
     assert words in _error(capsys)
 
 
+def test_predictions_need_no_areas_and_may_begin_with_a_mark(tmp_path, yard):
+    folder = judged.predicted(tmp_path, judged.converted(tmp_path, yard.root, yard.dataset), yard.dataset)
+
+    def change(content):
+        for entry in content['annotations']:
+            for segment in entry['segments_info']:
+                del segment['area']
+
+    yard.edit(change, folder / 'panoptic.json')
+    for name in ('panoptic.json', 'instances.json'):
+        (folder / name).write_bytes(b'\xef\xbb\xbf' + (folder / name).read_bytes())
+    score = judged.scored(folder, yard.root, yard.dataset)
+    assert score['pq']['all'] == score['ours']['pq']['all'] == 100
+    assert score['instance']['ap'] == pytest.approx(100)
+    arguments = ['--format', 'coco', '--dataset', str(yard.dataset), '--predictions', str(folder)]
+    assert validate.main([*arguments, '--ground_truth', str(yard.root)]) == 0
+
+
 def test_what_is_left_out_is_told_and_may_be_refused(tmp_path, yard, capsys):
     folder = yard.root / yard.split
     (folder / 'gone.jpg').symlink_to('nowhere.jpg')
