@@ -9,6 +9,7 @@ import contextlib
 import io
 import os
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -26,6 +27,10 @@ DAMAGES = (
     *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError),
     *(MemoryError, struct.error, zlib.error, Image.DecompressionBombError),
 )
+
+
+class Damaged(errors.FileError):
+    """Signals an image file that Pillow cannot decode."""
 
 
 def allow(megapixels: int | None) -> None:
@@ -58,7 +63,6 @@ def opened(encoded: bytes, where: str) -> Image.Image:
     Raises:
       errors.InputError: the bytes are no image, or one of too many pixels.
     """
-    Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit, for the whole process: the one below takes its place
     with told(where):
         image = Image.open(io.BytesIO(encoded))
     refuse_size(image, where)
@@ -85,7 +89,6 @@ def header(path: str) -> Header:
     Raises:
       errors.InputError: the file is missing, no image, or of too many pixels.
     """
-    Image.MAX_IMAGE_PIXELS = None
     with told(path), Image.open(path) as image:
         refuse_size(image, path)
         # Pillow would decode the pixels of a PNG to find what may follow them.
@@ -104,21 +107,48 @@ def refuse_size(image: Image.Image, where: str) -> None:
 def refuse_sides(width: int, height: int, where: str) -> None:
     """Raises errors.InputError for more pixels than the limit."""
     if width * height > max_pixels():
-        raise errors.InputError(
-            f'{where} has {width} x {height} pixels, more than {max_pixels() // _MILLION} '
-            f'megapixels; make it smaller, or raise the limit: --max_megapixels, or ${VARIABLE}'
+        raise errors.FileError(
+            where,
+            f'has {width} x {height} pixels, more than {max_pixels() // _MILLION} megapixels',
+            f'make it smaller, or raise the limit: --max_megapixels, or ${VARIABLE}',
         )
 
 
 @contextlib.contextmanager
 def told(where: str) -> Iterator[None]:
-    """Turns what Pillow raises for a damaged file into an errors.InputError that names it."""
+    """Lets Pillow read a file of any size, and turns what it raises for a damaged one into `Damaged`."""
     try:
-        yield
+        with _PILLOWS_LIMIT.lifted():
+            yield
     except errors.InputError:
         raise
     except DAMAGES as error:
         reason = str(error) if 'cannot identify' not in str(error) else 'not an image'
-        raise errors.InputError(
-            f'{where} cannot be decoded ({reason}); the file is damaged or cut short, fetch it again'
+        raise Damaged(
+            where, f'cannot be decoded ({reason})', 'the file is damaged or cut short, fetch it again'
         ) from error
+
+
+class _PillowsLimit:
+    """Lifts Pillow's own limit of pixels, a variable of its module, while any thread reads an image."""
+
+    def __init__(self) -> None:
+        self._lock, self._readers, self._limit = threading.Lock(), 0, Image.MAX_IMAGE_PIXELS
+
+    @contextlib.contextmanager
+    def lifted(self) -> Iterator[None]:
+        """Keeps the limit away; the last thread that leaves puts it back."""
+        with self._lock:
+            if not self._readers:
+                self._limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            self._readers += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._readers -= 1
+                if not self._readers:
+                    Image.MAX_IMAGE_PIXELS = self._limit
+
+
+_PILLOWS_LIMIT = _PillowsLimit()

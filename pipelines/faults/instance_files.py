@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from pycocotools import mask as coco_mask
 
-from panpipe.model import datasets, image_files
+from panpipe.model import datasets
 from panpipe.pipelines.faults import fault, pngs
 from panpipe.pipelines.formats import layout
 from panpipe.pipelines.sources import run_lengths
@@ -150,16 +149,10 @@ def _score(given: Any, where: str, kinds: tuple[type, ...] = (str,)) -> list[fau
 
 
 def _mask(path: str, where: str, expected: pngs.Size | None) -> tuple[np.ndarray | None, list[fault.Fault]]:
-    try:
-        Image.MAX_IMAGE_PIXELS = None  # the limit of `image_files` takes its place
-        with Image.open(path) as image:
-            if large := pngs.too_large(image, where):
-                return None, large
-            mask = np.array(image.convert('L')) != 0  # as the evaluator reads it
-    except FileNotFoundError:
-        return None, [fault.Fault(where, 'is missing', 'predict the image again')]
-    except image_files.DAMAGES as error:
-        return None, [fault.Fault(where, f'cannot be decoded ({error})', 'predict the image again')]
+    image, unread = pngs.load(path, where)
+    if image is None:
+        return None, unread
+    mask = np.array(image.convert('L')) != 0  # as the evaluator reads it
     wrong = pngs.size(mask.shape, expected, where)
     return (None, wrong) if wrong else (mask, [])
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What may be wrong with the PNGs of a prediction folder, and with the files in it."""
 
-import io
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -23,36 +22,38 @@ Size = tuple[int, int]
 
 def decode(path: str, where: str, modes: Sequence[str]) -> tuple[np.ndarray | None, list[fault.Fault]]:
     """Reads a PNG of one of `modes`: [height, width, 3] of 'RGB', else [height, width]; or says why not."""
-    try:
-        Image.MAX_IMAGE_PIXELS = None  # the limit of `image_files` takes its place
-        with open(path, 'rb') as file:
-            encoded = file.read()
-        image = Image.open(io.BytesIO(encoded))
-        if wrong := too_large(image, where):
-            return None, wrong
-        pixels = np.array(image)
-    except FileNotFoundError:
-        return None, [fault.Fault(where, 'is missing', 'predict the image again')]
-    except image_files.DAMAGES as error:
-        what = f'cannot be decoded ({"not an image" if "identify" in str(error) else error})'
-        return None, [fault.Fault(where, what, 'it is damaged or cut short; predict the image again')]
+    image, found = load(path, where)
+    if image is None:
+        return None, found
     if image.format != 'PNG':
         cure = 'save it as PNG: others lose ids'
         return None, [fault.Fault(where, f'is a {image.format} file', cure)]
-    if image.mode not in modes or encoded[_DEPTH] != (16 if image.mode[0] == 'I' else 8):
-        found = f'has pixels of mode {image.mode}, {encoded[_DEPTH]} bits a channel'
-        return None, [fault.Fault(where, found, f'save it in mode {modes[0]}, 8 bits a channel')]
-    return pixels, []
+    depth = _depth(path)
+    if image.mode not in modes or depth != (16 if image.mode[0] == 'I' else 8):
+        what = f'has pixels of mode {image.mode}, {depth} bits a channel'
+        return None, [fault.Fault(where, what, f'save it in mode {modes[0]}, 8 bits a channel')]
+    return np.array(image), []
 
 
-def too_large(image: Image.Image, where: str) -> list[fault.Fault]:
-    """Checks the number of pixels, before they are decoded, against the limit that can be raised."""
+def load(path: str, where: str) -> tuple[Image.Image | None, list[fault.Fault]]:
+    """Decodes an image file of any mode, or says why not."""
+    if not os.path.exists(path):
+        return None, [fault.Fault(where, 'is missing', 'predict the image again')]
     try:
-        image_files.refuse_size(image, where)
-    except errors.InputError as error:
-        what, _, cure = str(error).removeprefix(f'{where} ').partition('; ')
-        return [fault.Fault(where, what, cure)]
-    return []
+        with image_files.told(where), open(path, 'rb') as file:
+            image = image_files.opened(file.read(), where)
+            image.load()
+    except image_files.Damaged as error:
+        return None, [fault.Fault(where, error.what, 'it is damaged or cut short; predict the image again')]
+    except errors.FileError as error:  # it is too large
+        return None, [fault.Fault(where, error.what, error.cure)]
+    return image, []
+
+
+def _depth(path: str) -> int:
+    """Reads the bits a channel of a PNG."""
+    with open(path, 'rb') as file:
+        return file.read(_DEPTH + 1)[_DEPTH]
 
 
 def size(shape: Size, expected: Size | None, where: str) -> list[fault.Fault]:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Image files are opened up to a limit of pixels that people can raise, and damage is told in one line."""
 
+import concurrent.futures
 import io
+import threading
 
 import numpy as np
 import pytest
@@ -56,7 +58,8 @@ def test_the_variable_is_a_whole_number(told, monkeypatch):
 def test_images_are_opened(form):
     image = image_files.opened(_encoded(Image.new('RGB', (5, 3), (9, 9, 9)), form), 'a')
     assert image.size == (5, 3)
-    assert np.asarray(image).shape == (3, 5, 3)
+    with image_files.told('a'):
+        assert np.asarray(image).shape == (3, 5, 3)
 
 
 def test_more_pixels_than_the_limit_are_refused(tmp_path):
@@ -97,6 +100,22 @@ def test_all_that_pillow_raises_is_told(damage):
     assert isinstance(caught.value.__cause__, damage)
 
 
+def test_pillows_limit_is_put_back_when_the_last_thread_has_read():
+    barrier = threading.Barrier(4, timeout=10)
+
+    def read(_):
+        with image_files.told('a.png'):
+            barrier.wait()
+            return Image.MAX_IMAGE_PIXELS
+
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(read, range(4))) == [None] * 4
+    assert Image.MAX_IMAGE_PIXELS == 1
+    with pytest.raises(errors.InputError), image_files.told('a.png'):
+        raise OSError('damage')
+    assert Image.MAX_IMAGE_PIXELS == 1
+
+
 def test_mistakes_and_faults_pass():
     with pytest.raises(errors.InputError, match=r'^wrong$'), image_files.told('a.png'):
         raise errors.InputError('wrong')
@@ -118,7 +137,7 @@ def test_a_header_says_whether_a_side_is_the_top(form, orientation, tmp_path):
     path = tmp_path / 'a'
     path.write_bytes(_encoded(image, form, exif=exif))
     head = image_files.header(str(path))
-    with Image.open(path) as stored:
+    with image_files.told('the test'), Image.open(path) as stored:
         upright = ImageOps.exif_transpose(stored)
     assert (head.size[::-1] if head.is_turned else head.size) == (upright.height, upright.width)
     # Orientations 5 to 8 exchange rows and columns (EXIF 2.3, section 4.6.4, tag 0x0112).
