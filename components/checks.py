@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks a run before it costs money: parameters, configuration against data, addresses, image."""
 
-import json
 import os
 import re
 import uuid
@@ -12,7 +11,8 @@ from panpipe.components import experiment, steps
 from panpipe.components.findings import Finding
 from panpipe.model import config, datasets, errors
 from panpipe.model.experiment.checks import data
-from panpipe.model.storage import addresses, descriptions, files, reach
+from panpipe.model.metrics import data_statistics, result_files
+from panpipe.model.storage import addresses, files, reach
 
 MODES = ('train', 'train_and_eval')
 # Registry with port, path, and a tag or a digest, as the distribution project's reference grammar has them.
@@ -79,44 +79,34 @@ def _configuration(values: Mapping[str, Any], statistics: str) -> Iterator[Findi
     for line in config.advice(settings):
         yield Finding('advice', 'warn', line)
     if statistics:
-        yield _looked('data', lambda: _fits(settings, _facts(statistics), dataset))
+        yield _looked('data', lambda: _fits(settings, statistics, dataset))
 
 
-def _fits(settings: config.Experiment, facts: Mapping[str, Any], dataset: str) -> str:
+def _fits(settings: config.Experiment, statistics: str, dataset: str) -> str:
     """Compares a configuration with what the records hold.
 
     Raises:
       errors.InputError: evaluation would cut the largest image, an image has more instances than the panoptic
-        codec has numbers, or the records are of another data set.
+        codec has numbers, or the records are of another data set; or the file is of another form.
     """
     spec = datasets.find(dataset)
-    kept = datasets.of_copy(descriptions.Named.from_json(facts))
+    found = result_files.read_typed(data_statistics.Statistics, statistics, 'statistics')
+    kept = datasets.of_copy(found.named)
     if kept is None:
-        raise errors.InputError(f'the statistics are of {facts["dataset"]}, which is not known here')
+        raise errors.InputError(f'the statistics are of {found.dataset}, which is not known here')
     difference = kept.description.difference(spec.description)
     if difference:
         raise errors.InputError(
             f'the statistics are of {kept.name}, but dataset is {spec.name}: {difference}'
         )
-    height, width = facts['height']['max'], facts['width']['max']
+    height, width = found.height.max, found.width.max
     data.check_eval_crop(settings, height, width)
-    most, divisor = facts['instances']['per_image']['max'], spec.labels.label_divisor
+    most, divisor = found.instances.per_image.max, spec.labels.label_divisor
     if most >= divisor:
         raise errors.InputError(f'an image has {most} instances, label_divisor {divisor} tells fewer apart')
-    missing = [line['name'] for line in facts['classes'] if not line['pixels']]
+    missing = [one.name for one in found.classes if not one.pixels]
     rest = f'; no pixel of {", ".join(missing)}' if missing else ''
     return f'largest image {height} x {width}, at most {most} instances an image{rest}'
-
-
-def _facts(statistics: str) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(files.read(statistics))
-        _ = found['dataset'], found['height']['max'], found['instances']['per_image']['max'], found['classes']
-    except (ValueError, KeyError, TypeError) as error:
-        raise errors.InputError(
-            f'--statistics {statistics} is of another form; give statistics.json of panpipe statistics'
-        ) from error
-    return found
 
 
 def _places(values: Mapping[str, Any]) -> Iterator[Finding]:

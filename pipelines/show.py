@@ -17,12 +17,13 @@ from collections.abc import Collection, Iterable, Sequence
 
 from PIL import Image
 
-from panpipe.model import errors
+from panpipe.model import datasets, errors
 from panpipe.model.drawing import page, sheet
 from panpipe.model.inputs import records
 from panpipe.model.jobs import command_line, outputs
 from panpipe.model.storage import addresses, files, lock, reach
 from panpipe.pipelines.formats import layout
+from panpipe.pipelines.predictions import prediction_files
 from panpipe.pipelines.record_files import lookup
 from panpipe.pipelines.reporting import predicted_sheet, record_sheet
 
@@ -136,7 +137,8 @@ def _prediction(arguments: argparse.Namespace) -> list[sheet.Sheet]:
         )
     if not arguments.dataset:
         raise errors.InputError(f'{folder} holds predictions; name their data set: --dataset')
-    found = predicted_sheet.open_folder(folder, arguments.dataset)
+    spec = datasets.find(arguments.dataset)
+    found = prediction_files.read(folder, spec)
     names = sorted(found.names)
     if arguments.list:
         _print(names)
@@ -145,10 +147,10 @@ def _prediction(arguments: argparse.Namespace) -> list[sheet.Sheet]:
         raise errors.InputError(f'{folder} holds no prediction; run `panpipe predict` again')
     chosen = names[: arguments.page or 1]
     if arguments.image:
-        chosen = [predicted_sheet.official_name(arguments.image, found.spec)]
+        chosen = [predicted_sheet.official_name(arguments.image, spec)]
     if chosen[0] not in names:
         raise _unknown(arguments.image, names, folder)
-    return [predicted_sheet.make(found, name, arguments.photos) for name in chosen]
+    return [predicted_sheet.make(found, name, spec, arguments.photos) for name in chosen]
 
 
 def _print(names: Iterable[str]) -> None:

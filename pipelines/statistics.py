@@ -8,7 +8,6 @@ same numbers.
 import argparse
 import contextlib
 import functools
-import json
 import sys
 import tempfile
 import time
@@ -23,7 +22,8 @@ import rich.table
 from panpipe.model import datasets, errors
 from panpipe.model.inputs import records
 from panpipe.model.jobs import command_line, outputs, quiet
-from panpipe.model.storage import addresses, cache, files, lock, typed_json
+from panpipe.model.metrics import data_statistics, result_files
+from panpipe.model.storage import addresses, cache, files, lock
 from panpipe.pipelines import execution
 from panpipe.pipelines.record_files import lookup
 from panpipe.pipelines.running import failures, totals
@@ -69,7 +69,8 @@ def _statistics(arguments: argparse.Namespace, beam_arguments: Sequence[str]) ->
     if execution.is_template(options):
         print('panpipe statistics: wrote the template')
         return
-    _show(json.loads(files.read(addresses.join(output, _FACTS))))
+    path = addresses.join(output, _FACTS)
+    _show(result_files.read_typed(data_statistics.Statistics, path, 'statistics'))
     totals.show('statistics', counted, time.monotonic() - started)
 
 
@@ -151,23 +152,15 @@ def _finish(
     from panpipe.pipelines.record_files import label_counts
 
     policy.settle(output, letters)
-    facts = summarize(label_counts.values(graph), spec)
+    found = summarize(label_counts.values(graph), spec)
     place = addresses.join(output, _GRAPH)
     files.delete([place])
     files.move_tree(graph, place)
-    content = json.dumps(facts, indent=2).encode() + b'\n'
-    files.write_whole(addresses.join(output, _FACTS), content)
+    result_files.write_typed(addresses.join(output, _FACTS), found)
 
 
-def summarize(values: Mapping[str, np.ndarray], spec: datasets.DatasetSpec) -> dict[str, Any]:
+def summarize(values: Mapping[str, np.ndarray], spec: datasets.DatasetSpec) -> data_statistics.Statistics:
     """Turns the values of `label_counts.analyze` into the content of statistics.json.
-
-    Returns:
-      `images`, `labelled_images`, `height` and `width` (min, mean, max), `crop_size` (height and width that
-      hold the largest image: multiples of 32, plus 1), `void_share` of all pixels, `crowd_segments`,
-      `instances` (total, per_image, area with quantiles) and `classes`, each with pixels, share, images,
-      instances, crowds and `weight`: the inverse of its share, with a mean of 1 over the classes that occur,
-      and 0 for the others.
 
     Raises:
       errors.InputError: there is no record, a label is damaged, or ids are none of the data set's.
@@ -185,19 +178,20 @@ def summarize(values: Mapping[str, np.ndarray], spec: datasets.DatasetSpec) -> d
         raise errors.InputError(
             f'{int(pixels[-1])} pixels have ids that {spec.name} does not have; check --dataset'
         )
-    return {
-        'dataset': spec.name,
-        'description': typed_json.encode(spec.copied.description),
-        'images': images,
-        'labelled_images': labelled,
-        'height': _extent(values, 'height', images),
-        'width': _extent(values, 'width', images),
-        'crop_size': [_crop(int(values[f'{side}_max'][0])) for side in ('height', 'width')],
-        'void_share': _ratio(pixels[-2], pixels.sum()),
-        'crowd_segments': int(values['crowds'].sum()),
-        'instances': _instances(values, labelled),
-        'classes': _classes(values, spec),
-    }
+    height, width = (_extent(values, side, images) for side in ('height', 'width'))
+    return data_statistics.Statistics(
+        dataset=spec.name,
+        description=spec.copied.description,
+        images=images,
+        labelled_images=labelled,
+        height=height,
+        width=width,
+        crop_size=(_crop(height.max), _crop(width.max)),
+        void_share=_ratio(pixels[-2], pixels.sum()),
+        crowd_segments=int(values['crowds'].sum()),
+        instances=_instances(values, labelled),
+        classes=_classes(values, spec),
+    )
 
 
 def class_weights(pixels: np.ndarray) -> np.ndarray:
@@ -207,9 +201,9 @@ def class_weights(pixels: np.ndarray) -> np.ndarray:
     return weights / weights[is_present].mean() if is_present.any() else weights
 
 
-def _extent(values: Mapping[str, np.ndarray], name: str, count: int) -> dict[str, float]:
-    smallest, largest = (int(values[f'{name}_{end}'][0]) for end in ('min', 'max'))
-    return {'min': smallest, 'mean': int(values[f'{name}_sum'][0]) / count, 'max': largest}
+def _extent(values: Mapping[str, np.ndarray], name: str, count: int) -> data_statistics.Extent:
+    smallest, total, largest = (int(values[f'{name}_{end}'][0]) for end in ('min', 'sum', 'max'))
+    return data_statistics.Extent(smallest, total / count, largest)
 
 
 def _crop(side: int) -> int:
@@ -220,63 +214,64 @@ def _ratio(part: Any, whole: Any) -> float:
     return float(part / whole) if whole else 0.0
 
 
-def _instances(values: Mapping[str, np.ndarray], labelled: int) -> dict[str, Any]:
+def _instances(values: Mapping[str, np.ndarray], labelled: int) -> data_statistics.Instances:
     total = int(values['instances'].sum())
-    summary: dict[str, Any] = {
-        'total': total,
-        'per_image': {'mean': _ratio(total, labelled), 'max': int(values['instances_max'][0])},
-    }
-    if total:
-        quantiles = values['area_quantiles']
-        steps = len(quantiles) + 1
-        named = {f'{q:g}': float(quantiles[round(q * steps) - 1]) for q in _QUANTILES}
-        summary['area'] = {**_extent(values, 'area', total), 'quantiles': named}
-    return summary
+    per_image = data_statistics.PerImage(_ratio(total, labelled), int(values['instances_max'][0]))
+    return data_statistics.Instances(total, per_image, _areas(values, total) if total else None)
 
 
-def _classes(values: Mapping[str, np.ndarray], spec: datasets.DatasetSpec) -> list[dict[str, Any]]:
+def _areas(values: Mapping[str, np.ndarray], total: int) -> data_statistics.Areas:
+    quantiles = values['area_quantiles']
+    steps = len(quantiles) + 1
+    named = {f'{q:g}': float(quantiles[round(q * steps) - 1]) for q in _QUANTILES}
+    one = _extent(values, 'area', total)
+    return data_statistics.Areas(one.min, one.mean, one.max, named)
+
+
+def _classes(
+    values: Mapping[str, np.ndarray], spec: datasets.DatasetSpec
+) -> tuple[data_statistics.ClassCounts, ...]:
     ids = [category.id for category in spec.categories]
     counted = values['pixels'][ids]
     weights = class_weights(counted)
-    return [
-        {
-            'id': category.id,
-            'name': category.name,
-            'is_thing': category.is_thing,
-            'pixels': int(count),
-            'share': _ratio(count, values['pixels'].sum()),
-            'images': int(values['occurrences'][category.id]),
-            'instances': int(values['instances'][category.id]),
-            'crowds': int(values['crowds'][category.id]),
-            'weight': float(weight),
-        }
+    return tuple(
+        data_statistics.ClassCounts(
+            id=category.id,
+            name=category.name,
+            is_thing=category.is_thing,
+            pixels=int(count),
+            share=_ratio(count, values['pixels'].sum()),
+            images=int(values['occurrences'][category.id]),
+            instances=int(values['instances'][category.id]),
+            crowds=int(values['crowds'][category.id]),
+            weight=float(weight),
+        )
         for category, count, weight in zip(spec.categories, counted, weights, strict=True)
-    ]
+    )
 
 
-def _show(facts: Mapping[str, Any]) -> None:
+def _show(found: data_statistics.Statistics) -> None:
     console = rich.console.Console(markup=False)
-    table = rich.table.Table(title=f'{facts["dataset"]}: {facts["images"]} images')
+    table = rich.table.Table(title=f'{found.dataset}: {found.images} images')
     for column in ('class', 'share %', 'images', 'instances', 'crowds', 'weight'):
         table.add_column(column, justify='left' if column == 'class' else 'right')
-    for entry in facts['classes']:
-        if entry['pixels']:
-            counts = (str(entry[name]) if entry['is_thing'] else '' for name in ('instances', 'crowds'))
-            share, weight = f'{100 * entry["share"]:.2f}', f'{entry["weight"]:.3g}'
-            table.add_row(entry['name'], share, str(entry['images']), *counts, weight)
+    for one in found.classes:
+        if one.pixels:
+            counts = (str(number) if one.is_thing else '' for number in (one.instances, one.crowds))
+            share, weight = f'{100 * one.share:.2f}', f'{one.weight:.3g}'
+            table.add_row(one.name, share, str(one.images), *counts, weight)
     console.print(table)
-    for side in ('height', 'width'):
-        console.print('{}: {min} to {max}, mean {mean:.1f}'.format(side, **facts[side]))
-    console.print(f'crop_size that holds every image: {facts["crop_size"][0]} x {facts["crop_size"][1]}')
-    console.print(f'void: {100 * facts["void_share"]:.2f} % of the pixels')
-    per_image = facts['instances']['per_image']
-    console.print(f'instances an image: mean {per_image["mean"]:.1f}, at most {per_image["max"]}')
-    if facts['crowd_segments'] and not facts['instances']['total']:
+    for side, extent in {'height': found.height, 'width': found.width}.items():
+        console.print(f'{side}: {extent.min} to {extent.max}, mean {extent.mean:.1f}')
+    console.print(f'crop_size that holds every image: {found.crop_size[0]} x {found.crop_size[1]}')
+    console.print(f'void: {100 * found.void_share:.2f} % of the pixels')
+    per_image, area = found.instances.per_image, found.instances.area
+    console.print(f'instances an image: mean {per_image.mean:.1f}, at most {per_image.max}')
+    if found.crowd_segments and not found.instances.total:
         console.print('semantic-only: train a network with instance { enable: false }')
-    if 'area' in facts['instances']:
-        area = facts['instances']['area']
-        quantiles = ', '.join(f'{name}: {value:.0f}' for name, value in area['quantiles'].items())
-        console.print(f'pixels of an instance: {area["min"]} to {area["max"]}; quantiles {quantiles}')
+    if area:
+        quantiles = ', '.join(f'{name}: {value:.0f}' for name, value in area.quantiles.items())
+        console.print(f'pixels of an instance: {area.min} to {area.max}; quantiles {quantiles}')
 
 
 if __name__ == '__main__':

@@ -6,6 +6,7 @@ import pathlib
 import re
 
 import numpy as np
+
 import yards
 
 _VALUES = (None, -1, 0, 1, 2.5, 10**30, float('nan'), '', 'x', '\ud800', 'a\0b', '../..', [], {}, [1], True)

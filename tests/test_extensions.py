@@ -3,7 +3,6 @@
 
 import json
 
-import judged
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,6 +10,7 @@ from PIL import Image
 
 import experiments
 import extensions
+import judged
 import synthetic
 from panpipe.components import command
 from panpipe.model import build, config, datasets

@@ -5,6 +5,7 @@ import ast
 import pathlib
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
@@ -93,6 +94,15 @@ def test_imports_point_down(path):
     allowed = _allowed(_name(path))
     wrong = [name for name in _imports(path) if not _within(name, allowed)]
     assert not wrong, f'{_name(path)} must not import {wrong}'
+
+
+def test_the_linter_sorts_the_modules_of_the_tests_with_ours():
+    settings = tomllib.loads((ROOT / 'pyproject.toml').read_text())
+    known = settings['tool']['ruff']['lint']['isort']['known-first-party']
+    assert known == sorted(known)
+    shared = {path.stem for path in (ROOT / 'tests').glob('*.py') if not path.stem.startswith('test_')}
+    missing = shared - {*known}
+    assert not missing, 'name them in known-first-party of pyproject.toml'
 
 
 @pytest.mark.parametrize('path', MODULES, ids=_name)

@@ -123,15 +123,6 @@ class Named:
     dataset: str
     description: Description | None = None
 
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Reads it from a file that says more.
-
-        Raises:
-          ValueError: its fields are of another form.
-        """
-        return typed_json.decode(cls, _known(cls, content))
-
 
 def _known(kind: Any, told: Mapping[str, Any]) -> dict[str, Any]:
     return {field.name: told[field.name] for field in dataclasses.fields(kind) if field.name in told}

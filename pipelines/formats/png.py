@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PNG files, read and written whole."""
+"""PNG files, written whole."""
 
 import concurrent.futures
 import os
@@ -7,10 +7,8 @@ import struct
 from collections.abc import Callable, Iterable
 
 import numpy as np
-from PIL import Image
 from zlib_ng import zlib_ng
 
-from panpipe.model import errors
 from panpipe.model.storage import files
 
 _SIGNATURE = b'\x89PNG\r\n\x1a\n'
@@ -84,20 +82,3 @@ def _file(rows: np.ndarray, header: bytes) -> bytes:
 def _chunk(name: bytes, content: bytes) -> bytes:
     checksum = zlib_ng.crc32(name + content)
     return struct.pack('>I', len(content)) + name + content + struct.pack('>I', checksum)
-
-
-def load(path: str, mode: str) -> np.ndarray:
-    """Reads a PNG as uint8: mode 'RGB' gives [height, width, 3], mode 'L' gives [height, width].
-
-    Raises:
-      errors.InputError: the file is missing, damaged or of another mode.
-    """
-    try:
-        with Image.open(path) as image:
-            if image.mode != mode:
-                raise errors.InputError(f'{path} has pixels of mode {image.mode}; it must be an {mode} PNG')
-            return np.array(image)
-    except FileNotFoundError as error:
-        raise errors.InputError(f'{path} is missing') from error
-    except (OSError, SyntaxError) as error:
-        raise errors.InputError(f'{path} cannot be decoded ({error}); is it cut short?') from error

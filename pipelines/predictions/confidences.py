@@ -4,7 +4,6 @@
 import numpy as np
 
 from panpipe.model import errors
-from panpipe.pipelines.formats import registry
 from panpipe.pipelines.predictions import prediction_files
 
 
@@ -21,11 +20,11 @@ def read(found: prediction_files.Predictions, name: str, panoptic: np.ndarray) -
     Raises:
       errors.InputError: the instance files are damaged.
     """
-    form = registry.FORMATS[found.spec.format]
     annotation = found.annotations[name]
+    image_id = annotation.image_id if annotation else name
     scores: dict[int, float] = {}
     try:
-        for mask, score in form.read_things(found.folder, name, annotation.image_id if annotation else name):
+        for mask, score in found.form.read_things(found.folder, name, image_id):
             ids, counts = np.unique(panoptic[mask], return_counts=True)
             if len(ids):
                 scores[int(ids[counts.argmax()])] = score

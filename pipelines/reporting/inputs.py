@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that other jobs wrote, as the report takes them: what it will need is looked for at once."""
 
-import json
-import operator
 import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from panpipe.model import errors
-from panpipe.model.metrics import oracle_results, result_files, results
+from panpipe.model.metrics import data_statistics, oracle_results, result_files, results
 from panpipe.model.storage import manifest
 from panpipe.pipelines.scoring import evaluation
 
@@ -30,7 +28,7 @@ class Inputs(NamedTuple):
     score: results.Result | None
     evaluation: evaluation.Figures | None
     oracles: Mapping[str, oracle_results.Oracle]
-    statistics: Mapping[str, Any]
+    statistics: data_statistics.Statistics | None
     config: str
     data: Mapping[str, Any]
 
@@ -42,12 +40,12 @@ def read(paths: Mapping[str, pathlib.Path | None]) -> Inputs:
       errors.InputError: a file cannot be read, or is of another job; or --run_dir holds no training run.
     """
     _check_run(paths['run_dir'])
-    score, config = paths['score'], paths['config']
+    score, config, statistics = paths['score'], paths['config'], paths['statistics']
     return Inputs(
         result_files.read(score, 'score') if score else None,
         _evaluation(paths['evaluation']),
         _oracles(paths['oracles']),
-        _statistics(paths['statistics']),
+        result_files.read_typed(data_statistics.Statistics, statistics, 'statistics') if statistics else None,
         _text('config', config) if config else '',
         _data(paths['records']),
     )
@@ -79,27 +77,6 @@ def _oracles(path: pathlib.Path | None) -> Mapping[str, oracle_results.Oracle]:
         return {}
     found = result_files.read_typed(oracle_results.OracleResult, path, 'oracles')
     return {_NAMES.get(name, name): oracle for name, oracle in found.oracles.items()}
-
-
-def _statistics(path: pathlib.Path | None) -> Mapping[str, Any]:
-    """Reads the statistics of records, with all that the page shows of them."""
-    if path is None:
-        return {}
-    try:
-        content: Mapping[str, Any] = json.loads(_text('statistics', path))
-        _ = content['images'], content['instances']['total'], 100 * content['void_share']
-        _ = [content[side][end] for side in ('height', 'width') for end in ('min', 'max')]
-        for line in content['classes']:
-            _ = operator.itemgetter('name', 'pixels', 'images', 'instances', 'is_thing')(line)
-            _ = 100 * line['share'], 1 * line['weight']
-    except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
-        if isinstance(error, errors.InputError):
-            raise
-        raise errors.InputError(
-            f'--statistics {path} is of another form ({type(error).__name__}: {error}); give the file that '
-            '`panpipe statistics` wrote, or leave it out'
-        ) from error
-    return content
 
 
 def _data(records: pathlib.Path | None) -> dict[str, Any]:

@@ -15,15 +15,6 @@ from panpipe.pipelines.sources import listing
 _COLUMNS = 2
 
 
-def open_folder(folder: str, dataset: str) -> prediction_files.Predictions:
-    """Opens the predictions in a folder.
-
-    Raises:
-      errors.InputError: the data set is unknown, or the files are damaged.
-    """
-    return prediction_files.read(folder, datasets.find(dataset))
-
-
 def official_name(image_id: str, spec: datasets.DatasetSpec) -> str:
     """Returns what the prediction files call an image."""
     form = registry.FORMATS[spec.format]
@@ -31,18 +22,20 @@ def official_name(image_id: str, spec: datasets.DatasetSpec) -> str:
     return key
 
 
-def make(found: prediction_files.Predictions, name: str, photos_at: str | None) -> sheet.Sheet:
+def make(
+    found: prediction_files.Predictions, name: str, spec: datasets.DatasetSpec, photos_at: str | None
+) -> sheet.Sheet:
     """Lays out the sheet of a prediction.
 
     Args:
       found: the predictions.
       name: of the image, one of `found.names`.
+      spec: the data set.
       photos_at: folder of image files, or glob pattern of records, or None.
 
     Raises:
       errors.InputError: the prediction is damaged, or the photo is not there or of another size.
     """
-    spec = found.spec
     panoptic = found.panoptic(name) if found.has_panoptic else None
     semantic = found.semantic(name, panoptic)
     photo, truth = _photo(photos_at, name, spec) if photos_at else (None, None)

@@ -14,7 +14,7 @@ from panpipe.model import errors, image_files
 from panpipe.model.metrics import average_precision, results
 from panpipe.model.storage import files
 from panpipe.pipelines.formats import layout, segments
-from panpipe.pipelines.scoring import official_python, own_score, panoptic_files
+from panpipe.pipelines.scoring import official_python, panoptic_files
 from panpipe.pipelines.sources import detections, documents, images, instances
 from panpipe.pipelines.sources import names as file_names
 
@@ -74,7 +74,7 @@ def coco(
     root: pathlib.Path,
     split: str,
     truth: panoptic_files.Panoptic,
-    pairs: Sequence[own_score.Pair],
+    ids: Mapping[documents.ImageId, documents.Annotation],
 ) -> results.Precision | None:
     """Scores `instances.json` by pycocotools, as `cityscapes` does.
 
@@ -86,21 +86,20 @@ def coco(
       root: raw data set.
       split: for example 'val'.
       truth: its panoptic files.
-      pairs: annotations of the judged images in the ground truth and in the prediction, whose ids may differ.
+      ids: annotations of the judged images in the ground truth, by the ids of the predictions.
     """
     path = predictions / layout.INSTANCES
     if not path.is_file():
         return None
-    content, source = _truth(root, split, truth, [one for one, _ in pairs])
-    images = {other.image_id: one.image_id for one, other in pairs}
-    found = detections.read(str(path), images.keys())
+    content, source = _truth(root, split, truth, list(ids.values()))
+    found = detections.read(str(path), ids.keys())
     if not content['annotations']:
         return results.Precision('no thing occurs in the ground truth')
     # COCOeval sorts ids, which may be numbers and texts.
     numbers = {image['id']: number for number, image in enumerate(content['images'], 1)}
     content['images'] = [{**image, 'id': numbers[image['id']]} for image in content['images']]
     content['annotations'] = [{**one, 'image_id': numbers[one['image_id']]} for one in content['annotations']]
-    judged = [{**one, 'image_id': numbers.get(images[one['image_id']])} for one in found]
+    judged = [{**one, 'image_id': numbers.get(ids[one['image_id']].image_id)} for one in found]
     evaluator = f'pycocotools {importlib.metadata.version("pycocotools")} (COCOeval, segm, {source})'
     return _summary(judge(content, [one for one in judged if one['image_id'] is not None]), evaluator)
 

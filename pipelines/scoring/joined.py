@@ -6,11 +6,12 @@ count, and those that were predicted.
 """
 
 import sys
-import types
 from collections.abc import Callable, Collection, Sequence
 
 from panpipe.model import errors
-from panpipe.pipelines.predictions import joining
+from panpipe.model.storage import addresses
+from panpipe.pipelines.formats import layout
+from panpipe.pipelines.predictions import prediction_files
 from panpipe.pipelines.scoring import own_score, panoptic_files
 from panpipe.pipelines.sources import documents, names
 
@@ -45,52 +46,40 @@ def part(every: Sequence[str], is_wanted: Callable[[str], bool], has_images: boo
 
 def pairs(
     truth: panoptic_files.Panoptic,
-    prediction: panoptic_files.Panoptic,
-    form: types.ModuleType,
+    found: prediction_files.Predictions,
     there: Collection[documents.ImageId],
 ) -> list[own_score.Pair]:
     """Joins annotations of the ground truth with those of the predictions, none of which may be missing.
 
     Args:
       truth: all images of the split.
-      prediction: as the model saw them.
-      form: module of `formats`.
+      found: the predictions.
       there: names and ids of the images that were downloaded; none where nobody knows.
 
     Raises:
       errors.InputError: an image has no prediction, or an ambiguous one.
     """
-    by_name = {
-        form.key({'image_id': one.image_id, 'file_name': one.file_name}): one
-        for one in prediction.document.annotations
-    }
-    ids = {name: one.image_id for name, one in by_name.items()}
-    if len(ids) < len(prediction.document.annotations):
-        raise errors.InputError(
-            f'{prediction.document.path} names a file of two images; run `panpipe validate`, which names it'
-        )
-    index = joining.Index(prediction.document.path, ids, form)
-    found = {name: index.find(name, one.image_id) for name, one in truth.by_name.items()}
+    called = {name: found.name_of(name, one.image_id) for name, one in truth.by_name.items()}
     chosen = part(
-        list(found),
-        lambda name: found[name] is not None or name in there or truth.by_name[name].image_id in there,
+        list(called),
+        lambda name: called[name] is not None or name in there or truth.by_name[name].image_id in there,
         bool(there),
     )
-    missing = [name for name in chosen if found[name] is None]
+    missing = [name for name in chosen if called[name] is None]
     if missing:
         raise errors.InputError(
-            f'{prediction.document.path} lacks {len(missing)} of {len(chosen)} images of the ground truth, '
-            f'the first is {names.last(missing[0])}; predict all images of the split'
+            f'{found.document} lacks {len(missing)} of {len(chosen)} images of the ground truth, the first '
+            f'is {names.last(missing[0])}; predict all images of the split'
         )
-    joined = [(truth.by_name[name], by_name[found[name] or '']) for name in chosen]
-    _refuse_missing([one for _, one in joined], prediction)
+    joined = [own_score.Pair(truth.by_name[name], called[name] or '') for name in chosen]
+    _refuse_missing([pair.name for pair in joined], found)
     return joined
 
 
-def _refuse_missing(annotations: Sequence[documents.Annotation], prediction: panoptic_files.Panoptic) -> None:
-    missing = [one.file_name for one in annotations if prediction.lacks(one)]
+def _refuse_missing(predicted: Sequence[str], found: prediction_files.Predictions) -> None:
+    missing = [found.annotation(name).file_name for name in predicted if found.lacks(name)]
     if missing:
         raise errors.InputError(
-            f'{len(missing)} of {len(annotations)} predicted PNGs are missing in {prediction.folder}, first '
-            f'{missing[0]}; predict again'
+            f'{len(missing)} of {len(predicted)} predicted PNGs are missing in '
+            f'{addresses.join(found.folder, layout.PANOPTIC)}, first {missing[0]}; predict again'
         )

@@ -17,9 +17,6 @@ import numpy as np
 
 from panpipe.model import datasets, errors
 from panpipe.model.metrics import quality, results
-from panpipe.pipelines.formats import cityscapes as formats_cityscapes
-from panpipe.pipelines.formats import coco as formats_coco
-from panpipe.pipelines.formats import layout
 from panpipe.pipelines.predictions import prediction_files
 from panpipe.pipelines.scoring import (
     instance_ap,
@@ -30,6 +27,7 @@ from panpipe.pipelines.scoring import (
     summaries,
     truths,
 )
+from panpipe.pipelines.scoring import pairs as scoring_pairs
 
 _CITYSCAPES = datasets.SPECS['cityscapes_panoptic']
 
@@ -60,37 +58,37 @@ def cityscapes(
     there = truths.on_disk(root, split, _CITYSCAPES)
     root = truths.with_maps(root, split, scratch)
     label_ids = truths.label_ids(root, split)
-    has_segments = has_panoptic(predictions)
-    truth = truths.cityscapes(root, split, scratch, python) if has_segments or not label_ids else None
+    needs_segments = prediction_files.has_panoptic(str(predictions)) or not label_ids
+    truth = truths.cityscapes(root, split, scratch, python) if needs_segments else None
+    classes = truth.classes if truth else prediction_files.Classes.of(_CITYSCAPES)
+    found = prediction_files.open_folder(str(predictions), 'cityscapes', classes)
     facts: dict[str, Any] = {}
-    own = results.Means()
-    if has_segments and truth:
-        prediction = panoptic_files.open_predictions(predictions, truth)
-        pairs = joined.pairs(truth, prediction, formats_cityscapes, there)
-        names = [str(annotation.image_id) for annotation, _ in pairs]
-        own = own_score.panoptic(own_score.count(truth, prediction, pairs).panoptic)
-        facts = _files(truth, prediction, pairs, scratch, numbered=False)
+    own, pairs = results.Means(), list[own_score.Pair]()
+    if truth and found.has_panoptic:
+        pairs = joined.pairs(truth, found, there)
+        names = [str(pair.truth.image_id) for pair in pairs]
+        own = own_score.panoptic(own_score.count(truth, found, pairs).panoptic)
+        facts = _files(truth, found, pairs, scratch, numbered=False)
     else:
         every = list(truth.by_name) if truth else sorted(label_ids)
-        folder = predictions / layout.SEMANTIC
-        names = joined.part(
-            every, lambda name: name in there or (folder / f'{name}.png').is_file(), bool(there)
-        )
-    semantic = [str(predictions / layout.SEMANTIC / f'{name}.png') for name in names]
-    _check_files(semantic)
-    facts['semantic'] = list(
-        zip(semantic, truths.label_id_files(label_ids, truth, names, scratch), strict=True)
-    )
+        names = joined.part(every, lambda name: name in there or _has_classes(found, name), bool(there))
+    semantic = _class_pngs(found, names)
+    made = truths.label_id_files(label_ids, truth, names, scratch)
+    facts['semantic'] = list(zip(semantic, made, strict=True))
     _announce('cityscapesScripts', len(names))
-    miou = own_score.miou(facts['semantic'], sorted(_CITYSCAPES.from_official))
-    own = dataclasses.replace(own, miou=miou)
-    found = official_python.judge(python, 'cityscapes.py', facts, scratch)
-    programs = ['evalPanopticSemanticLabeling'] * has_segments + ['evalPixelLevelSemanticLabeling']
-    evaluator = f'cityscapesScripts {found["version"]} ({", ".join(programs)})'
-    score = summaries.official(found, found['miou'], found['iou'], evaluator, len(names))
+    own = dataclasses.replace(own, miou=own_score.miou(facts['semantic'], sorted(_CITYSCAPES.from_official)))
+    score = _by_cityscapes_scripts(facts, scratch, python)
     instance = instance_ap.cityscapes((predictions, root), split, names, scratch, python)
-    ambiguous = own_score.ambiguous([annotation for annotation, _ in pairs]) if has_segments else []
-    return _with_own(score, own, instance, ambiguous)
+    return _with_own(score, own, instance, pairs)
+
+
+def _by_cityscapes_scripts(facts: Mapping[str, Any], scratch: pathlib.Path, python: str) -> results.Result:
+    """Lets cityscapesScripts judge the label ids, and the panoptic files where `facts` names such."""
+    found = official_python.judge(python, 'cityscapes.py', facts, scratch)
+    programs = ['evalPanopticSemanticLabeling'] * ('prediction_json' in facts)
+    programs.append('evalPixelLevelSemanticLabeling')
+    evaluator = f'cityscapesScripts {found["version"]} ({", ".join(programs)})'
+    return summaries.official(found, found['miou'], found['iou'], evaluator, len(facts['semantic']))
 
 
 def coco(
@@ -107,37 +105,27 @@ def coco(
     """
     truth, known = truths.coco(root, split, scratch, spec)
     there = truths.on_disk(root, split, known)
+    found = prediction_files.open_folder(str(predictions), 'coco', truth.classes)
     own = f'panpipe {importlib.metadata.version("panpipe")}'
     names = [str(category.name) for category in truth.categories]
-    if not has_panoptic(predictions):
-        nothing: dict[str, Any] = {'groups': {}, 'per_class': {}}
-        folder = predictions / layout.SEMANTIC
+    if not found.has_panoptic:
         chosen = joined.part(
             list(truth.by_name),
-            lambda name: (
-                bool(there & {name, truth.by_name[name].image_id}) or (folder / f'{name}.png').is_file()
-            ),
+            lambda name: bool(there & {name, truth.by_name[name].image_id}) or _has_classes(found, name),
             bool(there),
         )
-        return _of_classes(
-            nothing, _classes(truth, predictions, chosen), names, f'mIoU by {own}', len(chosen)
-        )
-    prediction = panoptic_files.open_predictions(predictions, truth)
-    pairs = joined.pairs(truth, prediction, formats_coco, there)
+        counted = _classes(truth, found, chosen)
+        return _of_classes({'groups': {}, 'per_class': {}}, counted, names, f'mIoU by {own}', len(chosen))
+    pairs = joined.pairs(truth, found, there)
     _announce('hotcoco', len(pairs))
-    counted = own_score.count(truth, prediction, pairs)
-    facts = _files(truth, prediction, pairs, scratch, numbered=True)
-    found = official_python.judge(python, 'coco.py', facts, scratch)
-    evaluator = f'hotcoco {found["version"]} (panoptic.pq_compute), mIoU by {own}'
-    score = _of_classes(found, counted.semantic, names, evaluator, len(pairs))
-    instance = instance_ap.coco(predictions, root, split, truth, pairs)
-    ambiguous = own_score.ambiguous([annotation for annotation, _ in pairs])
-    return _with_own(score, own_score.panoptic(counted.panoptic), instance, ambiguous)
-
-
-def has_panoptic(predictions: pathlib.Path) -> bool:
-    """Returns whether a folder is of an instance-aware model, or should be: not of label ids alone."""
-    return (predictions / layout.DOCUMENT).exists() or not (predictions / layout.SEMANTIC).is_dir()
+    counts = own_score.count(truth, found, pairs)
+    facts = _files(truth, found, pairs, scratch, numbered=True)
+    judged = official_python.judge(python, 'coco.py', facts, scratch)
+    evaluator = f'hotcoco {judged["version"]} (panoptic.pq_compute), mIoU by {own}'
+    score = _of_classes(judged, counts.semantic, names, evaluator, len(pairs))
+    ids = {found.annotation(pair.name).image_id: pair.truth for pair in pairs}
+    instance = instance_ap.coco(predictions, root, split, truth, ids)
+    return _with_own(score, own_score.panoptic(counts.panoptic), instance, pairs)
 
 
 def _of_classes(
@@ -159,7 +147,7 @@ def _with_own(
     score: results.Result,
     own: results.Means,
     instance: results.Precision | None,
-    ambiguous: Sequence[str | int],
+    pairs: Sequence[own_score.Pair],
 ) -> results.Result:
     """Adds the instance score, our numbers, and by how much these differ from the official ones."""
     return dataclasses.replace(
@@ -167,54 +155,65 @@ def _with_own(
         instance=instance,
         ours=own,
         difference=own_score.differences(score, own),
-        ambiguous_images=tuple(ambiguous),
+        ambiguous_images=tuple(own_score.ambiguous([pair.truth for pair in pairs])),
     )
 
 
 def _classes(
-    truth: panoptic_files.Panoptic, predictions: pathlib.Path, chosen: Sequence[str]
+    truth: panoptic_files.Panoptic, found: prediction_files.Predictions, chosen: Sequence[str]
 ) -> quality.ConfusionMatrix:
     """Counts pixels of `semantic/*.png` (official ids) by class."""
-    void = len(truth.categories)
-    table = np.full(2**16, void, np.int32)
-    for index, category in enumerate(truth.categories):
-        table[category.id] = index
     total = quality.ConfusionMatrix.zero(truth.codec)
-    paths = [str(predictions / layout.SEMANTIC / f'{name}.png') for name in chosen]
-    _check_files(paths)
-    for name, path in zip(chosen, paths, strict=True):
+    for name, path in zip(chosen, _class_pngs(found, chosen), strict=True):
         true = truth.codec.decode(truth.read(truth.by_name[name]).panoptic)[0]
-        predicted = table[prediction_files.class_ids(path)]
-        own_score.refuse_size(path, predicted, true)
+        predicted = found.semantic(name, None)
+        scoring_pairs.refuse_size(path, predicted, true)
         total += quality.ConfusionMatrix.from_maps(true, predicted, truth.codec)
     return total
 
 
 def _files(
     truth: panoptic_files.Panoptic,
-    prediction: panoptic_files.Panoptic,
+    found: prediction_files.Predictions,
     pairs: Sequence[own_score.Pair],
     scratch: pathlib.Path,
     *,
     numbered: bool,
 ) -> dict[str, Any]:
     """Writes what the evaluators read, and names it; predictions get the ids of the ground truth."""
-    predicted = [dataclasses.replace(other, image_id=one.image_id) for one, other in pairs]
+    true = ((truth.png(pair.truth), pair.truth) for pair in pairs)
+    predicted = (
+        (
+            found.png(pair.name),
+            dataclasses.replace(found.annotation(pair.name), image_id=pair.truth.image_id),
+        )
+        for pair in pairs
+    )
     folders = scratch / 'ground_truth', scratch / 'predictions'
+    paths = [
+        panoptic_files.export(chosen, truth.categories, folder, numbered=numbered)
+        for chosen, folder in zip((true, predicted), folders, strict=True)
+    ]
     return {
-        'ground_truth_json': truth.export([one for one, _ in pairs], folders[0], numbered=numbered),
+        'ground_truth_json': paths[0],
         'ground_truth_folder': str(folders[0]),
-        'prediction_json': prediction.export(predicted, folders[1], numbered=numbered),
+        'prediction_json': paths[1],
         'prediction_folder': str(folders[1]),
     }
 
 
-def _check_files(paths: Sequence[str]) -> None:
-    missing = [path for path in paths if not os.path.isfile(path)]
+def _has_classes(found: prediction_files.Predictions, name: str) -> bool:
+    return os.path.isfile(found.class_png(name))
+
+
+def _class_pngs(found: prediction_files.Predictions, names: Sequence[str]) -> list[str]:
+    """Returns the paths of the PNGs of class ids of images, none of which may be missing."""
+    missing = [found.class_png(name) for name in names if not _has_classes(found, name)]
     if missing:
         raise errors.InputError(
-            f'{len(missing)} of {len(paths)} predicted PNGs are missing, first {missing[0]}; predict again'
+            f'{len(missing)} of {len(names)} predicted PNGs are missing, first {missing[0]}; predict again'
         )
+    return [found.class_png(name) for name in names]
 
 
 def _announce(evaluator: str, number: int) -> None:

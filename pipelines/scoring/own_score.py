@@ -7,15 +7,27 @@ from typing import NamedTuple
 
 import numpy as np
 
-from panpipe.model import errors, labels
+from panpipe.model import labels
 from panpipe.model.metrics import quality, results
-from panpipe.pipelines.formats import png
-from panpipe.pipelines.scoring import panoptic_files
-from panpipe.pipelines.sources import documents
+from panpipe.model.storage import files
+from panpipe.pipelines.predictions import prediction_files
+from panpipe.pipelines.scoring import pairs, panoptic_files
+from panpipe.pipelines.sources import documents, images
 
-Pair = tuple[documents.Annotation, documents.Annotation]
 # Of fractions, 1e-6; in per cent.
 TOLERANCE = 1e-4
+
+
+class Pair(NamedTuple):
+    """Joins an image with its prediction.
+
+    Attributes:
+      truth: its annotation in the ground truth.
+      name: what the predictions call it.
+    """
+
+    truth: documents.Annotation
+    name: str
 
 
 class Counts(NamedTuple):
@@ -26,9 +38,9 @@ class Counts(NamedTuple):
 
 
 def count(
-    truth: panoptic_files.Panoptic, prediction: panoptic_files.Panoptic, pairs: Sequence[Pair]
+    truth: panoptic_files.Panoptic, found: prediction_files.Predictions, joined: Sequence[Pair]
 ) -> Counts:
-    """Counts pairs of annotations (ground truth, prediction).
+    """Counts pairs of ground truth and prediction.
 
     In terms of pixels crowd counts as its class, and predicted void is a missed pixel.
 
@@ -37,29 +49,15 @@ def count(
     """
     spec = truth.codec
     segments, pixels = quality.PanopticQuality.zero(spec), quality.ConfusionMatrix.zero(spec)
-    for one, other in pairs:
-        label = truth.read(one)
-        maps = label.panoptic, prediction.read(other).panoptic
-        refuse_size(prediction.png(other), maps[1], maps[0])
+    for annotation, name in joined:
+        label = truth.read(annotation)
+        maps = label.panoptic, found.panoptic(name)
+        pairs.refuse_size(found.png(name), maps[1], maps[0])
         segments += quality.PanopticQuality.from_maps(*maps, spec)
         segments += quality.PanopticQuality.missed(label.missing, spec)
         true, predicted = (spec.decode(each)[0] for each in maps)
         pixels += quality.ConfusionMatrix.from_maps(true, predicted, spec)
     return Counts(segments, pixels)
-
-
-def refuse_size(path: str, predicted: np.ndarray, true: np.ndarray) -> None:
-    """Refuses a predicted map [height, width] of another size than the ground truth.
-
-    Raises:
-      errors.InputError: it is.
-    """
-    if predicted.shape != true.shape:
-        turned = ' (turned; does EXIF turn the photo?)' if predicted.shape == true.shape[::-1] else ''
-        raise errors.InputError(
-            f'{path} is {predicted.shape} (height, width), the ground truth {true.shape}{turned}; predict at '
-            'the size of the image'
-        )
 
 
 def panoptic(counted: quality.PanopticQuality) -> results.Means:
@@ -69,21 +67,20 @@ def panoptic(counted: quality.PanopticQuality) -> results.Means:
     return results.Means(pq, sq, rq)
 
 
-def miou(pairs: Sequence[tuple[str, str]], official: Sequence[int]) -> float | None:
+def miou(joined: Sequence[tuple[str, str]], official: Sequence[int]) -> float | None:
     """Computes the mean IoU of pairs of label-id PNGs (prediction, ground truth), in per cent.
 
     Args:
-      pairs: paths.
+      joined: paths.
       official: label ids that count; pixels of others in the ground truth are void.
     """
     table = np.full(256, len(official), np.int32)
     table[list(official)] = range(len(official))
     spec = labels.LabelSpec(len(official), (), 1, len(official))
     total = quality.ConfusionMatrix.zero(spec)
-    for predicted, true in pairs:
-        total += quality.ConfusionMatrix.from_maps(
-            table[png.load(true, 'L')], table[png.load(predicted, 'L')], spec
-        )
+    for paths in joined:
+        predicted, true = (table[images.pixels(files.read(path), ('L',), path)] for path in paths)
+        total += quality.ConfusionMatrix.from_maps(true, predicted, spec)
     return 100 * total.result().miou if total.counts.any() else None
 
 

@@ -38,15 +38,25 @@ def judge(truth: Truth, found: prediction_files.Predictions) -> tally.Tally:
     panoptic = found.panoptic(name) if found.has_panoptic else None
     classes = found.semantic(name, panoptic)
     for form, pixels in {'panoptic': panoptic, 'semantic': classes}.items():
-        if pixels is not None and pixels.shape != truth.panoptic.shape:
-            raise errors.InputError(
-                f'the {form} prediction of {truth.name} is {pixels.shape} (height, width), the ground truth '
-                f'{truth.panoptic.shape}; predict at the size of the image'
-            )
-    counted = tally.Tally.from_maps(truth.name, truth.panoptic, panoptic, classes, found.spec.labels)
-    return (
-        counted.missed(truth.missing, found.spec.labels) if truth.missing and found.has_panoptic else counted
-    )
+        if pixels is not None:
+            refuse_size(f'the {form} prediction of {truth.name}', pixels, truth.panoptic)
+    codec = found.classes.codec
+    counted = tally.Tally.from_maps(truth.name, truth.panoptic, panoptic, classes, codec)
+    return counted.missed(truth.missing, codec) if truth.missing and found.has_panoptic else counted
+
+
+def refuse_size(where: str, predicted: np.ndarray, true: np.ndarray) -> None:
+    """Refuses a predicted map [height, width] of another size than the ground truth.
+
+    Raises:
+      errors.InputError: it is.
+    """
+    if predicted.shape != true.shape:
+        turned = ' (turned; does EXIF turn the photo?)' if predicted.shape == true.shape[::-1] else ''
+        raise errors.InputError(
+            f'{where} is {predicted.shape} (height, width), the ground truth {true.shape}{turned}; predict '
+            'at the size of the image'
+        )
 
 
 def from_record(serialized: bytes) -> Truth:

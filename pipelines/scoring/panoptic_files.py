@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Panoptic files of a set of images, ground truth or predictions: read for us, and copied for others.
+"""Panoptic ground truth of a set of images: read for us, and copied for others.
 
-The official evaluators get copies in the one form that all of them take: every field there, PNGs in RGB,
-images numbered where numbers are wanted.
+The official evaluators get copies of ground truth and predictions in the one form that all of them take:
+every field there, PNGs in RGB, images numbered where numbers are wanted.
 """
 
 import collections
@@ -11,14 +11,15 @@ import functools
 import json
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from panpipe.model import datasets, errors, image_files, labels
 from panpipe.model.storage import files
-from panpipe.pipelines.formats import layout, png, segments
+from panpipe.pipelines.formats import png, segments
+from panpipe.pipelines.predictions import prediction_files
 from panpipe.pipelines.sources import annotations, documents, entries, images, names
 
 _DIVISOR = 2**20
@@ -26,14 +27,13 @@ _DIVISOR = 2**20
 
 @dataclasses.dataclass(frozen=True)
 class Panoptic:
-    """Holds panoptic files of a set of images.
+    """Holds the panoptic ground truth of a set of images.
 
     Attributes:
       document: the JSON file.
       folder: of its PNGs.
       categories: all known by name and kind, in the order of the file.
       has_areas: areas in the JSON file must be the numbers of pixels.
-      is_truth: segments may be crowds, and may have no pixel.
       are_names_ids: images are named by their ids, as in Cityscapes; else by their files.
     """
 
@@ -41,7 +41,6 @@ class Panoptic:
     folder: str
     categories: tuple[documents.Category, ...]
     has_areas: bool = True
-    is_truth: bool = True
     are_names_ids: bool = False
 
     @functools.cached_property
@@ -53,24 +52,23 @@ class Panoptic:
         return {names.without_ending(name): annotation for name, annotation in found.items()}
 
     @functools.cached_property
-    def codec(self) -> labels.LabelSpec:
-        """Numbers of classes: their places among the categories."""
+    def classes(self) -> prediction_files.Classes:
+        """The classes that predictions may have; their numbers are places among the categories."""
         things = tuple(index for index, category in enumerate(self.categories) if category.is_thing)
-        return labels.LabelSpec(len(self.categories), things, _DIVISOR, len(self.categories))
+        codec = labels.LabelSpec(len(self.categories), things, _DIVISOR, len(self.categories))
+        ids = {category.id: index for index, category in enumerate(self.categories)}
+        return prediction_files.Classes(
+            self.document.path, codec, ids, {one.id: one.name or '' for one in self.categories}
+        )
+
+    @property
+    def codec(self) -> labels.LabelSpec:
+        """What the numbers of maps mean."""
+        return self.classes.codec
 
     @functools.cached_property
     def _pngs(self) -> Mapping[str, str]:
-        return annotations.png_paths(self.document, self.folder)
-
-    @functools.cached_property
-    def _numbering(self) -> entries.Numbering:
-        class_ids = {category.id: index for index, category in enumerate(self.categories)}
-        every_class = dataclasses.replace(self.codec, thing_ids=tuple(range(len(self.categories))))
-        return entries.Numbering(class_ids, every_class)
-
-    def lacks(self, annotation: documents.Annotation) -> bool:
-        """Tells whether the PNG of an image is missing."""
-        return annotation.file_name not in self._pngs
+        return annotations.png_paths([one.file_name for one in self.document.annotations], self.folder)
 
     def png(self, annotation: documents.Annotation) -> str:
         """Returns the path of an image's PNG.
@@ -90,69 +88,61 @@ class Panoptic:
           errors.InputError: the PNG is missing, damaged, or disagrees with the segments.
         """
         path = self.png(annotation)
-        things = set(self.codec.thing_ids)
         for segment in annotation.segments:
-            class_id = self._numbering.class_ids.get(segment.category_id)
+            class_id = self.classes.ids.get(segment.category_id)
             if class_id is None:
                 raise errors.InputError(
                     f'{self.document.path}: image {annotation.image_id} has the category '
                     f'{segment.category_id}, which the data set lacks; is it of another --format?'
                 )
-            if segment.is_crowd and class_id not in things:
+            if segment.is_crowd and class_id not in self.codec.thing_ids:
                 raise errors.InputError(
                     f'{self.document.path}, image {annotation.image_id}: segment {segment.id} is a crowd of '
                     f'category {segment.category_id}, which is stuff; correct the file'
                 )
-        label = entries.PanopticPng(path, annotation.segments, self._numbering, self.has_areas).read()
-        if label.missing and not self.is_truth:
-            raise errors.InputError(
-                f'{path} has no pixel of a segment that {self.document.path} lists; `panpipe validate` names '
-                'it'
-            )
-        return label
+        return entries.PanopticPng(path, annotation.segments, self.classes.numbering, self.has_areas).read()
 
     def official(self, annotation: documents.Annotation) -> np.ndarray:
         """Reads the category of every pixel, int32 [height, width], -1 in no segment."""
         classes = self.codec.decode(self.read(annotation).panoptic)[0]
         return np.array([*(category.id for category in self.categories), -1], np.int32)[classes]
 
-    def _measured(self, annotation: documents.Annotation) -> Sequence[labels.Segment]:
-        """Returns segments with their areas, counted where the file does not tell them."""
-        if all(segment.area >= 0 for segment in annotation.segments):
-            return annotation.segments
-        path = self.png(annotation)
-        ids, counts = np.unique(segments.ids(images.colors(files.read(path), path)), return_counts=True)
-        areas = dict(zip(ids.tolist(), counts.tolist(), strict=True))
-        return [dataclasses.replace(one, area=areas.get(one.id, 0)) for one in annotation.segments]
 
-    def export(self, chosen: Sequence[documents.Annotation], folder: pathlib.Path, *, numbered: bool) -> str:
-        """Writes the JSON file of some images, and their PNGs, for an official evaluator.
+def export(
+    chosen: Iterable[tuple[str, documents.Annotation]],
+    categories: Sequence[documents.Category],
+    folder: pathlib.Path,
+    *,
+    numbered: bool,
+) -> str:
+    """Writes a panoptic JSON file and its PNGs for an official evaluator.
 
-        Args:
-          chosen: the images, in order.
-          folder: of PNGs, to make; the JSON file is beside it.
-          numbered: images are called 1, 2, …, which hotcoco wants; else by their ids.
+    Args:
+      chosen: path of the PNG and annotation of each image, in order.
+      categories: of the JSON file.
+      folder: of PNGs, to make; the JSON file is beside it.
+      numbered: images are called 1, 2, …, which hotcoco wants; else by their ids.
 
-        Returns:
-          The path of the JSON file.
-        """
-        folder.mkdir()
-        told = []
-        for number, annotation in enumerate(chosen, 1):
-            _copy(self.png(annotation), folder / f'{number}.png')
-            entry = segments.annotation(annotation.image_id, f'{number}.png', self._measured(annotation))
-            told.append({**entry, 'image_id': number} if numbered else entry)
-        content: dict[str, Any] = {
-            'images': [{'id': entry['image_id'], 'file_name': entry['file_name']} for entry in told],
-            'annotations': told,
-            'categories': [
-                {'id': one.id, 'name': one.name, 'isthing': int(bool(one.is_thing)), 'color': [0, 0, 0]}
-                for one in self.categories
-            ],
-        }
-        path = f'{folder}.json'
-        pathlib.Path(path).write_text(json.dumps(content))
-        return path
+    Returns:
+      The path of the JSON file.
+    """
+    folder.mkdir()
+    told = []
+    for number, (path, annotation) in enumerate(chosen, 1):
+        _copy(path, folder / f'{number}.png')
+        entry = segments.annotation(annotation.image_id, f'{number}.png', _measured(path, annotation.segments))
+        told.append({**entry, 'image_id': number} if numbered else entry)
+    content: dict[str, Any] = {
+        'images': [{'id': entry['image_id'], 'file_name': entry['file_name']} for entry in told],
+        'annotations': told,
+        'categories': [
+            {'id': one.id, 'name': one.name, 'isthing': int(bool(one.is_thing)), 'color': [0, 0, 0]}
+            for one in categories
+        ],
+    }
+    written = f'{folder}.json'
+    pathlib.Path(written).write_text(json.dumps(content))
+    return written
 
 
 def open_files(
@@ -205,23 +195,13 @@ def open_files(
     return Panoptic(document, folder, tuple(categories), has_areas, are_names_ids=are_names_ids)
 
 
-def open_predictions(folder: pathlib.Path, truth: Panoptic) -> Panoptic:
-    """Takes `panoptic.json` of a folder of predictions, with the categories of the ground truth.
-
-    Raises:
-      errors.InputError: the file is missing or damaged, or numbers categories otherwise.
-    """
-    document = documents.read(str(folder / layout.DOCUMENT), has_areas=False)
-    named = {category.id: category.name or '' for category in truth.categories}
-    documents.refuse_renumbered(document, named, truth.document.path)
-    plain = tuple(
-        dataclasses.replace(one, segments=tuple(dataclasses.replace(s, is_crowd=False) for s in one.segments))
-        for one in document.annotations
-    )  # predictions have no crowd: evaluators do not look
-    document = dataclasses.replace(document, annotations=plain)
-    return dataclasses.replace(
-        truth, document=document, folder=str(folder / layout.PANOPTIC), has_areas=False, is_truth=False
-    )
+def _measured(path: str, told: Sequence[labels.Segment]) -> Sequence[labels.Segment]:
+    """Returns segments with their areas, counted in the PNG where the JSON file does not state them."""
+    if all(segment.area >= 0 for segment in told):
+        return told
+    ids, counts = np.unique(segments.ids(images.colors(files.read(path), path)), return_counts=True)
+    areas = dict(zip(ids.tolist(), counts.tolist(), strict=True))
+    return [dataclasses.replace(one, area=areas.get(one.id, 0)) for one in told]
 
 
 def _copy(path: str, target: pathlib.Path) -> None:

@@ -3,7 +3,7 @@
 
 import dataclasses
 import posixpath
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from panpipe.model import errors
 from panpipe.model.storage import addresses
@@ -124,7 +124,7 @@ def _labelled(
     has_areas: bool,
 ) -> list[entries.ImageFile]:
     """Adds to each image the label that its annotation describes."""
-    pngs = png_paths(document, folder)
+    pngs = png_paths([annotation.file_name for annotation in document.annotations], folder)
     joined = []
     for entry, annotation in zip(found, annotated, strict=True):
         if annotation is None:
@@ -192,11 +192,11 @@ def label_of(
     return label
 
 
-def png_paths(document: documents.Document, folder: str) -> dict[str, str]:
+def png_paths(wanted: Iterable[str], folder: str) -> dict[str, str]:
     """Finds the PNGs in a folder that annotations name: path by file name, of those that are there."""
     there = [path for path in trees.read(folder).files if path.lower().endswith('.png')]
-    wanted = dict.fromkeys(annotation.file_name for annotation in document.annotations)
-    return {name: addresses.join(folder, path) for name, path in names.pair(wanted, there).items()}
+    found = names.pair(dict.fromkeys(wanted), there)
+    return {name: addresses.join(folder, path) for name, path in found.items()}
 
 
 def missing_png(document: documents.Document, folder: str, file_name: str) -> errors.InputError:

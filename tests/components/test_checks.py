@@ -1,20 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-import json
+import dataclasses
 
 import fsspec
 import pytest
 
+import small_statistics
 from panpipe.components import checks, experiment, steps, workflow
+from panpipe.model.metrics import result_files
 
 CONFIG = experiment.source('toy/cityscapes_mobilenet_v3_small')
 IMAGE = 'registry.example:5000/team/panpipe:0.1.0'
-FACTS = {
-    'dataset': 'cityscapes_panoptic',
-    'height': {'max': 1024},
-    'width': {'max': 2048},
-    'instances': {'per_image': {'max': 60}},
-    'classes': [{'name': 'road', 'pixels': 7}, {'name': 'train', 'pixels': 0}],
-}
 WHOLE = ['eval_dataset_options.min_resize_value=0', 'eval_dataset_options.max_resize_value=0']
 
 
@@ -22,8 +17,8 @@ WHOLE = ['eval_dataset_options.min_resize_value=0', 'eval_dataset_options.max_re
 def statistics(tmp_path):
     path = tmp_path / 'statistics.json'
 
-    def write(**changes):
-        path.write_text(json.dumps({**FACTS, **changes}))
+    def write(found=small_statistics.FOUND, **changes):
+        result_files.write_typed(path, dataclasses.replace(found, **changes))
         return str(path)
 
     return write
@@ -88,7 +83,7 @@ def test_the_configuration_is_compared_with_the_data(statistics):
     found = _found('data', statistics(), overrides=WHOLE)
     assert found.state == 'bad'
     assert 'set crop_size=1025,2049' in found.detail
-    found = _found('data', statistics(instances={'per_image': {'max': 1000}}))
+    found = _found('data', statistics(small_statistics.with_most_instances(1000)))
     assert 'label_divisor 1000' in found.detail
     assert 'coco_panoptic' in _found('data', statistics(dataset='coco_panoptic')).detail
     assert 'of another form' in _found('data', statistics(height=None)).detail

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from foreign_files import write_pth, write_safetensors
 
+from foreign_files import write_pth, write_safetensors
 from panpipe.model import checkpoints, importing
 from panpipe.model.backbones import convnext, mobilenet_v3
 from panpipe.model.foreign import conversion

@@ -6,13 +6,13 @@ import os
 import shutil
 import unicodedata
 
-import judged
 import numpy as np
 import pytest
-import yards
 from PIL import Image
 
+import judged
 import synthetic
+import yards
 from panpipe.pipelines import predict, validate
 
 CITYSCAPES = 'cityscapes_panoptic'

@@ -14,6 +14,7 @@ import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from PIL import Image
 
 import synthetic
 from panpipe.model import datasets
@@ -340,7 +341,7 @@ def _cut(folder):
 
 def _shrink(folder):
     path = min((folder / 'panoptic').iterdir())
-    png.save(str(path), png.load(str(path), 'RGB')[:-1])
+    png.save(str(path), np.array(Image.open(path))[:-1])
 
 
 @pytest.mark.parametrize(

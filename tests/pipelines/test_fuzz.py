@@ -8,14 +8,13 @@ import shutil
 
 import numpy as np
 import pytest
-import spoiling
-import yards
 
+import spoiling
 import synthetic
+import yards
 from panpipe.model import datasets, errors
 from panpipe.model.inputs import records
 from panpipe.pipelines import validate
-from panpipe.pipelines.formats import coco as formats_coco
 from panpipe.pipelines.predictions import prediction_files
 from panpipe.pipelines.scoring import instance_ap, joined, own_score, panoptic_files, truths
 
@@ -42,13 +41,15 @@ def _score(root, spec):
     """Does what score does besides calling the evaluator of panoptic files, a program of its own."""
     del spec
     truth = truths.coco(root, 'val', root)[0]
-    prediction = panoptic_files.open_predictions(root / 'predictions', truth)
-    pairs = joined.pairs(truth, prediction, formats_coco, set())
-    own_score.count(truth, prediction, pairs)
+    found = prediction_files.open_folder(str(root / 'predictions'), 'coco', truth.classes)
+    pairs = joined.pairs(truth, found, set())
+    own_score.count(truth, found, pairs)
     scratch = root / 'scratch'
     scratch.mkdir()
-    truth.export([one for one, _ in pairs], scratch / 'truth', numbered=True)
-    instance_ap.coco(root / 'predictions', root, 'val', truth, pairs)
+    true = [(truth.png(pair.truth), pair.truth) for pair in pairs]
+    panoptic_files.export(true, truth.categories, scratch / 'truth', numbered=True)
+    ids = {found.annotation(pair.name).image_id: pair.truth for pair in pairs}
+    instance_ap.coco(root / 'predictions', root, 'val', truth, ids)
 
 
 _WAYS = (_read_all, _check_predictions, _validate, _score)

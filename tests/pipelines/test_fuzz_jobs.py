@@ -12,15 +12,15 @@ import pathlib
 import shutil
 from collections.abc import Callable, Sequence
 
-import judged
 import numpy as np
 import pytest
-import spoiling
-import stripes
-import yards
 
 import experiments
+import judged
+import spoiling
+import stripes
 import synthetic
+import yards
 from panpipe.model import train
 from panpipe.model.inputs import records
 from panpipe.model.storage import lock, manifest, record_sets

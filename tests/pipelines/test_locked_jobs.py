@@ -7,11 +7,11 @@ import subprocess
 import sys
 import time
 
-import judged
 import pytest
-import yards
 
 import experiments
+import judged
+import yards
 from panpipe.model import train
 from panpipe.model.storage import lock
 from panpipe.pipelines import convert, evaluate, report, show, toy

@@ -15,6 +15,7 @@ from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.summary.writer import event_file_writer
 from tensorboard.util import tensor_util
 
+import small_statistics
 import synthetic
 from panpipe.model import datasets
 from panpipe.model.metrics import oracle_results, result_files, results
@@ -35,34 +36,6 @@ SCORE = results.Result(
     per_class={'road': results.ClassFigures(91.5, None, None, None)},
 )
 LIST, TRAINED = 'list.json', 'evaluation.json'  # the latter of train
-
-STATISTICS = {
-    'images': 6,
-    'height': {'min': 64, 'max': 64},
-    'width': {'min': 128, 'max': 128},
-    'instances': {'total': 17},
-    'void_share': 0.125,
-    'classes': [
-        {
-            'name': 'car',
-            'pixels': 9,
-            'share': 0.1,
-            'images': 4,
-            'instances': 17,
-            'is_thing': True,
-            'weight': 2.5,
-        },
-        {
-            'name': 'unseen',
-            'pixels': 0,
-            'share': 0,
-            'images': 0,
-            'instances': 0,
-            'is_thing': True,
-            'weight': 0,
-        },
-    ],
-}
 
 
 def _predict_the_truth(root, spec, folder):
@@ -109,7 +82,7 @@ def _run(scene, *more):
 def test_page_is_whole_and_needs_nothing_else(scene):
     folder = scene[0]
     result_files.write(folder / 'score.json', SCORE)
-    (folder / 'statistics.json').write_text(json.dumps(STATISTICS))
+    result_files.write_typed(folder / 'statistics.json', small_statistics.FOUND)
     (folder / 'c.textproto').write_text('experiment_name: "<first>"')
     _events(folder / 'run' / 'train', {'losses/train_total_loss': [3, 2, 1], 'learning_rate': [1, 2, 3]})
     _events(folder / 'run' / 'eval', {'evaluation/pq/PQ': [0.5]})
@@ -138,7 +111,7 @@ def test_page_is_whole_and_needs_nothing_else(scene):
         '0.10 steps a second',
     ):
         assert text in page
-    assert 'unseen' not in page
+    assert '<td>train</td>' not in page
     assert len(page) < 2e6
     assert not list(folder.glob('*.partial'))
 
@@ -166,8 +139,8 @@ def test_pictures_alone_make_a_page(scene):
             ['--oracles', TRAINED],
             'evaluation.json is of another form (format is unknown); give the file that',
         ),
-        (['--statistics', 'other.json'], '--statistics other.json is of another form'),
-        (['--statistics', TRAINED], "(KeyError: 'images'); give the file that `panpipe statistics` wrote"),
+        (['--statistics', 'other.json'], 'reads 1; run `panpipe statistics` again'),
+        (['--statistics', TRAINED], 'is of another form (evaluator is unknown); give the file that'),
         (['--records', '.'], 'manifest.json is damaged or of another version'),
         (['--config', 'latin.textproto'], '--config latin.textproto is no text'),
         (['--run_dir', 'nope'], '--run_dir nope holds no summaries'),

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The report in a real browser: it loads without a network, and people can click through it."""
 
-import browser
 import pytest
 
+import browser
 import synthetic
 from panpipe.model import datasets
 from panpipe.pipelines import report

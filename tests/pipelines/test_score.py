@@ -327,7 +327,8 @@ def _spoil_category(folder):
 
 
 @pytest.mark.parametrize(
-    ('spoil', 'words'), [(_crop_png, 'the ground truth (64, 128)'), (_spoil_category, 'has the category 999')]
+    ('spoil', 'words'),
+    [(_crop_png, 'the ground truth (64, 128)'), (_spoil_category, 'has a segment of category 999')],
 )
 def test_mistakes_in_predictions_of_cityscapes(tmp_path, capsys, spoil, words):
     raw = synthetic.toy(tmp_path / 'raw', images=6)
@@ -345,7 +346,7 @@ def test_mistakes_in_predictions_of_cityscapes(tmp_path, capsys, spoil, words):
         (_drop_png, [], 'predicted PNGs are missing'),
         (_cut_png, [], 'cannot be decoded'),
         (_crop_png, [], '.png is (63, 128) (height, width), the ground truth (64, 128)'),
-        (_spoil_category, [], 'has the category 999, which the data set lacks'),
+        (_spoil_category, [], 'has a segment of category 999, which'),
         (lambda folder: (folder / 'panoptic.json').write_text('{}'), [], 'not a panoptic JSON'),
         (lambda folder: (folder / 'panoptic.json').unlink(), [], 'cannot read'),
         (lambda folder: None, ['--split', 'test'], 'check --ground_truth and --split'),

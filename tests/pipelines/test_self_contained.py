@@ -9,16 +9,17 @@ import os
 import pathlib
 import shutil
 
-import judged
 import numpy as np
 import pytest
 import tensorflow as tf
-import yards
 
 import experiments
+import judged
+import yards
 from panpipe.components import checks
 from panpipe.model import config, datasets, errors
 from panpipe.model.inputs import pipeline
+from panpipe.model.metrics import data_statistics, result_files
 from panpipe.model.storage import descriptions, exported, manifest
 from panpipe.model.training import run_folder
 from panpipe.pipelines import convert, evaluate, predict, report, score, show, statistics, validate
@@ -101,8 +102,9 @@ def test_statistics_keep_the_description(yard, tmp_path, monkeypatch):
     assert _convert('yard/yard.json') == 0
     _leave(yard, tmp_path, monkeypatch)
     assert statistics.main(['--input', f'{tmp_path}/records/val*', '--output', 'statistics']) == 0
-    told = json.loads(pathlib.Path('statistics/statistics.json').read_text())
-    kept = datasets.of_copy(descriptions.Named.from_json(told))
+    kind = data_statistics.Statistics
+    found = result_files.read_typed(kind, 'statistics/statistics.json', 'statistics')
+    kept = datasets.of_copy(found.named)
     assert [category.name for category in kept.categories] == ['soil', 'fence', 'cart', 'crate']
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small data sets with which people's work went wrong: the right figures, or one line. Skipped if absent."""
 
-import judged
 import pytest
 
+import judged
 import shared
 
 _RIGHT = {

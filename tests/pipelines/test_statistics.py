@@ -2,6 +2,7 @@
 """The statistics job against a plain numpy count of the same records."""
 
 import collections
+import dataclasses
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import small_statistics
 import synthetic
 from panpipe.model import datasets, errors
 from panpipe.model.inputs import records
@@ -144,8 +146,8 @@ def _values(**changes):
 
 def test_summary_of_one_pixel():
     facts = statistics.summarize(_values(), SPEC)
-    assert facts['crop_size'] == [1, 1]
-    assert facts['void_share'] == 0
+    assert facts.crop_size == (1, 1)
+    assert facts.void_share == 0
 
 
 @pytest.mark.parametrize(
@@ -163,11 +165,9 @@ def test_wrong_records_are_told(changes, words):
 
 def test_names_are_shown_as_they_are(capsys):
     """Brackets mean nothing: a table would take them for markup."""
-    one = {'name': '[/car]', 'pixels': 1, 'is_thing': False, 'share': 1.0, 'images': 1, 'weight': 1.0}
-    sides = {side: {'min': 1, 'max': 1, 'mean': 1.0} for side in ('height', 'width')}
-    instances = {'total': 0, 'per_image': {'mean': 0.0, 'max': 0}}
-    facts = {'dataset': 'sets[bold]/[/tmp].json', 'images': 1, 'classes': [one], **sides, 'crop_size': (1, 1)}
-    statistics._show({**facts, 'void_share': 0.0, 'instances': instances, 'crowd_segments': 0})
+    one = dataclasses.replace(small_statistics.CAR, name='[/car]')
+    found = dataclasses.replace(small_statistics.FOUND, dataset='sets[bold]/[/tmp].json', classes=(one,))
+    statistics._show(found)
     shown = capsys.readouterr().out
     assert '[/car]' in shown
     assert 'sets[bold]/[/tmp].json' in ''.join(shown.split())

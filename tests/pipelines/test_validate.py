@@ -76,8 +76,8 @@ def _on_png(inner, change):
     return lambda folder: change(min((folder / inner).iterdir()))
 
 
-def _repaint(change, mode='RGB'):
-    return lambda path: Image.fromarray(change(png.load(str(path), mode))).save(path, 'PNG')
+def _repaint(change):
+    return lambda path: Image.fromarray(change(np.array(Image.open(path)))).save(path, 'PNG')
 
 
 def _cut(path):
@@ -89,7 +89,7 @@ def _save_16_bits(path):
     import struct
     import zlib
 
-    height, width = png.load(str(path), 'RGB').shape[:2]
+    width, height = Image.open(path).size
 
     def chunk(kind, content):
         return (
@@ -103,7 +103,7 @@ def _save_16_bits(path):
 
 
 def _save_jpeg(path):
-    Image.fromarray(png.load(str(path), 'RGB')).save(path, 'JPEG')
+    Image.open(path).save(path, 'JPEG')
 
 
 def _save_palette(path):
@@ -158,7 +158,7 @@ def _semantic_train_ids(folder):
     for category in spec.categories:
         table[category.official_id] = category.id
     for path in (folder / 'semantic').iterdir():
-        _repaint(lambda pixels: table[pixels], 'L')(path)
+        _repaint(lambda pixels: table[pixels])(path)
 
 
 def _blank(folder):
@@ -301,13 +301,13 @@ BROKEN = {
     ),
     'label ids in colour': (
         CITYSCAPES,
-        _on_png('semantic', _repaint(lambda pixels: np.stack([pixels] * 3, -1), 'L')),
+        _on_png('semantic', _repaint(lambda pixels: np.stack([pixels] * 3, -1))),
         'mode RGB, 8 bits a channel; save it in mode L',
     ),
-    'label id size': (CITYSCAPES, _on_png('semantic', _repaint(_shrink, 'L')), 'semantic/FIRST.png: is (62'),
+    'label id size': (CITYSCAPES, _on_png('semantic', _repaint(_shrink)), 'semantic/FIRST.png: is (62'),
     'unknown label id': (
         CITYSCAPES,
-        _on_png('semantic', _repaint(lambda pixels: pixels + 40, 'L')),
+        _on_png('semantic', _repaint(lambda pixels: pixels + 40)),
         'semantic/FIRST.png: has the label id',
     ),
     'no text file': (CITYSCAPES, lambda f: min((f / 'instance').glob('*.txt')).unlink(), 'cannot be read'),

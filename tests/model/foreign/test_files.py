@@ -8,8 +8,8 @@ import h5py
 import ml_dtypes
 import numpy as np
 import pytest
-from foreign_files import write_pth, write_safetensors
 
+from foreign_files import write_pth, write_safetensors
 from panpipe.model import errors
 from panpipe.model.foreign import files
 

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that the report takes are read whole before any work, or told with the job that writes them."""
 
-import json
-
 import pytest
 
+import small_statistics
 from panpipe.model import errors
 from panpipe.model.metrics import oracle_results, result_files, results
 from panpipe.model.storage import manifest
@@ -15,16 +14,6 @@ GROUPS = results.Groups(50.0, 40.0, 60.0)
 RESULT = results.Result('panpipe', 1, GROUPS, GROUPS, GROUPS, results.ClassCounts(2, 1, 1), 50.0, {})
 INTERVALS = results.Intervals(95, 100, {'all': (40.0, 60.0)}, (45.0, 55.0))
 ORACLE = oracle_results.Oracle(GROUPS, GROUPS, GROUPS, 50.0, oracle_results.Gain(results.NOTHING, None))
-EXTENT = {'min': 1, 'max': 2}
-CLASS = {'name': 'a', 'pixels': 1, 'images': 1, 'instances': 1, 'is_thing': True, 'share': 1.0, 'weight': 1}
-STATISTICS = {
-    'images': 1,
-    'instances': {'total': 1},
-    'void_share': 0.1,
-    'height': EXTENT,
-    'width': EXTENT,
-    'classes': [CLASS],
-}
 
 
 def _read(**paths):
@@ -32,7 +21,7 @@ def _read(**paths):
 
 
 def test_nothing_is_nothing():
-    assert _read() == inputs.Inputs(None, None, {}, {}, '', {})
+    assert _read() == inputs.Inputs(None, None, {}, None, '', {})
 
 
 def test_results_come_back(tmp_path):
@@ -69,7 +58,13 @@ def test_oracles_are_named_in_words(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('option', 'job'), [('score', 'score'), ('evaluation', 'evaluate'), ('oracles', 'oracles')]
+    ('option', 'job'),
+    [
+        ('score', 'score'),
+        ('evaluation', 'evaluate'),
+        ('oracles', 'oracles'),
+        ('statistics', 'statistics'),
+    ],
 )
 @pytest.mark.parametrize('content', [b'', b'[]', b'\xff', b'[' * 10**5, b'{"schema": 2}', b'{"schema": 1}'])
 def test_files_of_other_jobs_are_told(option, job, content, tmp_path):
@@ -81,39 +76,10 @@ def test_files_of_other_jobs_are_told(option, job, content, tmp_path):
     assert '\n' not in str(caught.value)
 
 
-def _statistics(tmp_path, content):
-    path = tmp_path / 'statistics.json'
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
-    return _read(statistics=path).statistics
-
-
 def test_statistics_come_back(tmp_path):
-    assert _statistics(tmp_path, STATISTICS) == STATISTICS
-
-
-@pytest.mark.parametrize(
-    'content',
-    [
-        '',
-        '[]',
-        '7',
-        '[' * 10**5,
-        *({key: value for key, value in STATISTICS.items() if key != name} for name in STATISTICS),
-        *(
-            {**STATISTICS, 'classes': [{key: value for key, value in CLASS.items() if key != name}]}
-            for name in CLASS
-        ),
-        {**STATISTICS, 'classes': 7},
-        {**STATISTICS, 'instances': 7},
-        {**STATISTICS, 'void_share': None},
-        {**STATISTICS, 'height': {'min': 1}},
-    ],
-)
-def test_other_statistics_are_told(content, tmp_path):
-    words = r'--statistics .*statistics\.json is of another form \(.*\); give the file that `panpipe statist'
-    with pytest.raises(errors.InputError, match=words) as caught:
-        _statistics(tmp_path, content)
-    assert '\n' not in str(caught.value)
+    path = tmp_path / 'statistics.json'
+    result_files.write_typed(path, small_statistics.FOUND)
+    assert _read(statistics=path).statistics == small_statistics.FOUND
 
 
 def test_a_configuration_is_text(tmp_path):
@@ -125,12 +91,13 @@ def test_a_configuration_is_text(tmp_path):
         _read(config=path)
 
 
-@pytest.mark.parametrize('option', ['config', 'statistics'])
-def test_what_cannot_be_read_is_told(option, tmp_path):
-    with pytest.raises(errors.InputError, match=rf'^--{option}: cannot read {tmp_path}/none: No such file'):
-        _read(**{option: tmp_path / 'none'})
-    with pytest.raises(errors.InputError, match=rf'^--{option}: cannot read {tmp_path}: Is a directory'):
-        _read(**{option: tmp_path})
+def test_what_cannot_be_read_is_told(tmp_path):
+    with pytest.raises(errors.InputError, match=rf'^--config: cannot read {tmp_path}/none: No such file'):
+        _read(config=tmp_path / 'none')
+    with pytest.raises(errors.InputError, match=rf'^--config: cannot read {tmp_path}: Is a directory'):
+        _read(config=tmp_path)
+    with pytest.raises(errors.InputError, match=rf'^cannot read {tmp_path}/none: it is missing'):
+        _read(statistics=tmp_path / 'none')
 
 
 def test_records_are_named_by_their_manifest(tmp_path):

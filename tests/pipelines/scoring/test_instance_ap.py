@@ -4,8 +4,8 @@
 import json
 
 import pytest
-import yards
 
+import yards
 from panpipe.model import errors
 from panpipe.pipelines.scoring import instance_ap, panoptic_files
 from panpipe.pipelines.sources import documents, run_lengths
@@ -25,8 +25,8 @@ def _judge(yard, detections=None):
     if detections is None:
         detections = _detections(yard)
     (folder / 'instances.json').write_text(json.dumps(detections))
-    pairs = [(one, one) for one in document.annotations]
-    return instance_ap.coco(folder, yard.root, yard.split, truth, pairs)
+    ids = {one.image_id: one for one in document.annotations}
+    return instance_ap.coco(folder, yard.root, yard.split, truth, ids)
 
 
 def _detections(yard):
