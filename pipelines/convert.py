@@ -131,17 +131,11 @@ def build(
     policy: failures.Policy,
 ) -> None:
     """Lays out the pipeline: shards that are not finished are written aside, then all are published."""
-    written = (
-        root
-        | 'Name the shards' >> beam.Create(names, reshuffle=False)
-        | 'Spread them over workers' >> beam.Reshuffle()
-        | 'Write each aside' >> beam.ParDo(shards.WriteShard(staging, plan.label_format, policy))
-    )
     _ = (
         root
-        | 'Once' >> beam.Create([None])
-        | 'Publish them all'
-        >> beam.ParDo(publishing.Publish(staging, output, plan.digest, policy), beam.pvalue.AsIter(written))
+        | 'NameShards' >> beam.Create(names, reshuffle=False)
+        | shards.WriteShards(staging, plan.label_format, policy)
+        | publishing.PublishShards(staging, output, plan.digest, policy)
     )
 
 

@@ -7,29 +7,25 @@ needed.
 """
 
 import argparse
-import dataclasses
 import functools
 import importlib.metadata
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, Self
+from collections.abc import Sequence
 
 import apache_beam as beam
 
 from panpipe.model import datasets, errors, image_files
-from panpipe.model import labels as label_specs
 from panpipe.model.jobs import command_line, outputs
-from panpipe.model.metrics import result_files, tally
+from panpipe.model.metrics import result_files
 from panpipe.model.storage import addresses, files, lock, reach, record_sets
 from panpipe.pipelines import execution, sources
 from panpipe.pipelines.predictions import prediction_files
 from panpipe.pipelines.record_files import lookup
 from panpipe.pipelines.running import failures, totals
-from panpipe.pipelines.scoring import evaluation, pairs
-from panpipe.pipelines.sources import entries, listing
+from panpipe.pipelines.scoring import counting, evaluation, reading
+from panpipe.pipelines.sources import listing
 
-Accumulator = tuple[tally.Tally, list[tally.Image]]
 _EXAMPLES = (
     'panpipe evaluate --dataset cityscapes_panoptic --ground_truth cityscapes --split val '
     '--predictions predictions --output evaluation.json',
@@ -75,7 +71,7 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     spec = _dataset(arguments)
     # Workers read this file too; a mistake in it is told sooner here.
     found = prediction_files.read(folder, spec)
-    source = Source.find(arguments, spec, policy)
+    source = _source(arguments, spec, policy)
     judged = evaluation.Judged(
         evaluator=f'panpipe {importlib.metadata.version("panpipe")}',
         format=spec.format,
@@ -85,7 +81,8 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
     )
     with lock.held(lock.beside(output), 'evaluate'):
         counted = execution.run(
-            lambda root: build(root, source, Judgement(folder, spec, output, judged, policy)), beam_options
+            lambda root: build(root, source, counting.Judgement(folder, spec, output, judged, policy)),
+            beam_options,
         )
     if execution.is_template(beam_options):
         print('panpipe evaluate: wrote the template')
@@ -114,152 +111,29 @@ def _dataset(arguments: argparse.Namespace) -> datasets.DatasetSpec:
     return found
 
 
-class Judgement(NamedTuple):
-    """States what is judged, and where the figures go.
+def _source(
+    arguments: argparse.Namespace, spec: datasets.DatasetSpec, policy: failures.Policy
+) -> beam.PTransform:
+    """Finds the images of a raw data set, or the records that patterns match, and makes what reads them.
 
-    Attributes:
-      folder: address of the predictions.
-      spec: the data set.
-      output: address of the JSON file.
-      judged: what goes into it as it is.
-      policy: of images that cannot be read.
+    Raises:
+      errors.InputError: there is nothing.
     """
-
-    folder: str
-    spec: datasets.DatasetSpec
-    output: str
-    judged: evaluation.Judged
-    policy: failures.Policy
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """Reads ground truth.
-
-    Attributes:
-      entries: images of a raw data set.
-      paths: files of records, where there are no entries.
-      policy: of images that cannot be read.
-    """
-
-    entries: tuple[entries.ImageFile, ...]
-    paths: tuple[str, ...]
-    policy: failures.Policy
-
-    @classmethod
-    def find(cls, arguments: argparse.Namespace, spec: datasets.DatasetSpec, policy: failures.Policy) -> Self:
-        """Lists what is at the root of a raw data set, or the files that patterns of records match.
-
-        Raises:
-          errors.InputError: there is nothing.
-        """
-        given = arguments.ground_truth
-        if _is_raw(given):
-            found = sources.module(spec).list_images(addresses.absolute(given), arguments.split, spec)
-            listing.tell('evaluate', arguments.split, found, is_strict=arguments.strict)
-            return cls(tuple(found), (), policy)
-        return cls((), tuple(lookup.find_files(addresses.listed(given), '--ground_truth')), policy)
-
-    def read(self, root: beam.Pipeline) -> tuple[beam.PCollection[pairs.Truth], beam.PCollection]:
-        """Returns ground truth, and dead letters."""
-        if not self.paths:
-            names = root | 'Names' >> beam.Create(self.entries, reshuffle=True)
-            loaded = names | 'Load' >> failures.Try(self.policy, _from_entry, _image_id).split()
-            return loaded.results, loaded[failures.LETTERS]
-        serialized, letters = root | 'Records' >> lookup.ReadRecords(self.paths, self.policy)
-        loaded = serialized | 'Labels' >> failures.Try(self.policy, _from_record, _record_size).split()
-        both = (letters, loaded[failures.LETTERS]) | 'Join letters' >> beam.Flatten()
-        return loaded.results, both
+    given = arguments.ground_truth
+    if not _is_raw(given):
+        return reading.ReadRecordTruths(lookup.find_files(addresses.listed(given), '--ground_truth'), policy)
+    found = sources.module(spec).list_images(addresses.absolute(given), arguments.split, spec)
+    listing.tell('evaluate', arguments.split, found, is_strict=arguments.strict)
+    return reading.ReadRawTruths(tuple(found), policy)
 
 
-def build(root: beam.Pipeline, source: Source, judgement: Judgement) -> None:
-    """Lays out the pipeline: ground truth of `source` against the predictions."""
-    truths, letters = source.read(root)
-    judged = truths | 'JudgeEachImage' >> Judge(judgement).split()
-    both = (letters, judged[failures.LETTERS]) | 'Letters' >> beam.Flatten()
-    _ = (
-        judged.results
-        | 'JoinCounts' >> beam.CombineGlobally(Join(judgement.spec.labels))
-        | 'WriteFigures' >> beam.Map(write, judgement, beam.pvalue.AsList(both))
-    )
-
-
-class Judge(failures.Try):
-    """Counts one image's prediction against its ground truth."""
-
-    def __init__(self, judgement: Judgement) -> None:
-        """Remembers the folder of predictions; workers read the list of them."""
-        super().__init__(judgement.policy)
-        self._judgement = judgement
-
-    def setup(self) -> None:
-        """Reads the list of predictions, once a worker."""
-        self._predictions = prediction_files.read(self._judgement.folder, self._judgement.spec)
-
-    def results(self, element: pairs.Truth) -> Iterator[tally.Tally]:
-        """Yields the counts of an image."""
-        counted = pairs.judge(element, self._predictions)
-        execution.count(images=1, bytes=element.panoptic.nbytes)
-        yield counted
-
-    def name(self, element: pairs.Truth) -> str:
-        """Names the image."""
-        return element.name
-
-
-class Join(beam.CombineFn):
-    """Joins counts; the images' own are gathered in a list, for joining tuples takes time that grows."""
-
-    def __init__(self, labels: label_specs.LabelSpec) -> None:
-        """Takes what the ids mean."""
-        self._zero = tally.Tally.zero(labels)
-
-    def create_accumulator(self) -> Accumulator:
-        """Returns no counts."""
-        return self._zero, []
-
-    def add_input(self, accumulator: Accumulator, value: tally.Tally) -> Accumulator:
-        """Adds the counts of some images."""
-        total, images = accumulator
-        images.extend(value.images)
-        return total + dataclasses.replace(value, images=()), images
-
-    def merge_accumulators(self, accumulators: Iterable[Accumulator]) -> Accumulator:
-        """Adds what several bundles counted."""
-        total, images = self.create_accumulator()
-        for part, more in accumulators:
-            total += part
-            images.extend(more)
-        return total, images
-
-    def extract_output(self, accumulator: Accumulator) -> tally.Tally:
-        """Returns all counts."""
-        total, images = accumulator
-        return dataclasses.replace(total, images=tuple(images))
-
-
-def write(counted: tally.Tally, judgement: Judgement, letters: Sequence[failures.DeadLetter]) -> None:
-    """Writes the JSON file of figures, and before it that of single images; each appears whole."""
-    judgement.policy.settle(judgement.output, letters)
-    found = evaluation.figures(counted, judgement.spec, judgement.judged)
-    result_files.write_images(judgement.output, found.images)
-    result_files.write(judgement.output, found.result)
-
-
-def _from_entry(entry: entries.ImageFile) -> Iterator[pairs.Truth]:
-    yield pairs.from_entry(entry)
-
-
-def _from_record(serialized: bytes) -> Iterator[pairs.Truth]:
-    yield pairs.from_record(serialized)
-
-
-def _image_id(entry: entries.ImageFile) -> str:
-    return entry.image_id
-
-
-def _record_size(serialized: bytes) -> str:
-    return f'a record of {len(serialized)} bytes'
+def build(root: beam.Pipeline, source: beam.PTransform, judgement: counting.Judgement) -> None:
+    """Lays out the pipeline: the ground truth that `source` reads against the predictions."""
+    truths = root | 'ReadTruths' >> source
+    judged = truths.results | counting.JudgeImages(judgement)
+    letters = (truths.letters, judged.letters) | failures.JoinLetters()
+    counts = judged.results | 'JoinCounts' >> beam.CombineGlobally(counting.Join(judgement.spec.labels))
+    _ = (counts, letters) | counting.WriteFigures(judgement)
 
 
 if __name__ == '__main__':

@@ -9,6 +9,7 @@ A run that was interrupted goes on where it stopped, from OUTPUT.partial.
 
 import argparse
 import contextlib
+import dataclasses
 import functools
 import importlib.metadata
 import json
@@ -16,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.ml.inference import base
@@ -133,26 +135,57 @@ def build(
     plan: writing.Plan,
 ) -> None:
     """Lays out the pipeline: images that are not done, through the model into files, then all are joined."""
-    listed, left, unread = images.read(root, done, plan.policy)
-    names = listed | 'Names' >> beam.Map(lambda image: image.name)
-    predicted = left | 'Predict' >> base.RunInference(handler) | 'Sort' >> failures.Sort().split()
-    letters = (unread, predicted[failures.LETTERS]) | 'AllLetters' >> beam.Flatten()
-    written = predicted.results | 'WriteImages' >> beam.ParDo(writing.WriteImages(plan))
-    _ = names | 'CountNames' >> beam.combiners.Count.PerElement() | 'RefuseTwins' >> beam.Map(refuse_twins)
-    ids = listed | 'Ids' >> beam.Map(_with_id, plan.format_name) | 'Group' >> beam.GroupByKey()
-    _ = ids | 'RefuseSameIds' >> beam.Map(refuse_same_ids)
-    _ = (
-        root
-        | 'Once' >> beam.Create([None])
-        | 'Finish'
-        >> beam.Map(
-            writing.finish,
-            plan,
-            beam.pvalue.AsIter(names),
-            beam.pvalue.AsList(letters),
-            beam.pvalue.AsIter(written),
-        )
-    )
+    loaded = root | 'LoadImages' >> images.read(done, plan.policy)
+    _ = loaded.listed | RefuseTwins(plan.format_name)
+    predicted = loaded.images | Predict(handler)
+    written = predicted.results | writing.WriteImages(plan)
+    letters = (loaded.letters, predicted.letters) | failures.JoinLetters()
+    _ = (loaded.listed, letters, written) | writing.FinishFolder(plan)
+
+
+@dataclasses.dataclass(eq=False)
+class Predict(beam.PTransform):
+    """Lets the model predict images.
+
+    Attributes:
+      handler: loads and calls the model.
+    """
+
+    handler: saved_model.Handler
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, images: beam.PCollection) -> Any:
+        """Returns an `Outcome`: predicted maps, and dead letters."""
+        predicted = images | 'Infer' >> base.RunInference(self.handler)
+        return predicted | failures.SortLetters()
+
+
+@dataclasses.dataclass(eq=False)
+class RefuseTwins(beam.PTransform):
+    """Refuses images whose files or whose ids would be the same.
+
+    Attributes:
+      format_name: of the files.
+    """
+
+    format_name: str
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, listed: beam.PCollection) -> beam.PCollection:
+        """Counts names, and groups names by the ids that evaluators go by."""
+        counted = listed | 'TakeNames' >> beam.Map(_name) | beam.combiners.Count.PerElement()
+        grouped = listed | 'TakeIds' >> beam.Map(_with_id, self.format_name) | beam.GroupByKey()
+        twins = counted | 'RefuseTwins' >> beam.Map(refuse_twins)
+        same = grouped | 'RefuseSameIds' >> beam.Map(refuse_same_ids)
+        return (twins, same) | beam.Flatten()
+
+
+def _name(image: saved_model.Image) -> str:
+    return image.name
 
 
 def refuse_twins(counted: tuple[str, int]) -> None:

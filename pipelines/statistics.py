@@ -7,15 +7,14 @@ same numbers.
 
 import argparse
 import contextlib
-import functools
+import dataclasses
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
-import numpy as np
 import rich.console
 import rich.table
 
@@ -25,12 +24,9 @@ from panpipe.model.jobs import command_line, outputs, quiet
 from panpipe.model.metrics import data_statistics, result_files
 from panpipe.model.storage import addresses, cache, files, lock
 from panpipe.pipelines import execution
-from panpipe.pipelines.record_files import lookup
+from panpipe.pipelines.record_files import lookup, summary
 from panpipe.pipelines.running import failures, totals
 
-_BATCH_SIZE = 8  # records decoded at once; bounds memory
-_STRIDE = 32  # the largest output stride of the networks
-_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _FACTS, _GRAPH, _STAGING = 'statistics.json', 'transform_graph', '.unfinished-statistics'
 _EXAMPLES = (
     "panpipe statistics --dataset cityscapes_panoptic --input 'records/train*' --output statistics",
@@ -65,7 +61,8 @@ def _statistics(arguments: argparse.Namespace, beam_arguments: Sequence[str]) ->
     if spec is None:
         raise errors.InputError('no manifest.json beside the records names their data set; give --dataset')
     with lock.held(lock.beside(output), 'statistics'), _staging(output) as staging:
-        counted = execution.run(lambda root: _build(root, paths, staging, output, spec, policy), options)
+        plan = Plan(paths, spec, staging, output, policy)
+        counted = execution.run(lambda root: build(root, plan), options)
     if execution.is_template(options):
         print('panpipe statistics: wrote the template')
         return
@@ -96,158 +93,100 @@ def _staging(output: str) -> Iterator[str]:
         yield staging
 
 
-def _build(
-    root: beam.Pipeline,
-    paths: Sequence[str],
-    staging: str,
-    output: str,
-    spec: datasets.DatasetSpec,
-    policy: failures.Policy,
-) -> None:
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """States what is counted, and where the figures go.
+
+    Attributes:
+      paths: addresses of the files of records.
+      spec: the data set.
+      staging: address of a folder for files on the way.
+      output: address of the folder of the figures.
+      policy: of records that cannot be read.
+    """
+
+    paths: Sequence[str]
+    spec: datasets.DatasetSpec
+    staging: str
+    output: str
+    policy: failures.Policy
+
+    @property
+    def graph(self) -> str:
+        """Folder that holds the graph until it is whole."""
+        return addresses.join(self.staging, _GRAPH)
+
+
+def build(root: beam.Pipeline, plan: Plan) -> None:
     """Lays out the pipeline: records are analyzed, the graph and what it says are written."""
     with quiet.start():
-        import tensorflow_transform.beam as tft_beam
-        from tensorflow_transform.tf_metadata import schema_utils
-        from tfx_bsl.public import tfxio
-
-        from panpipe.pipelines.record_files import label_counts
+        from panpipe.pipelines.record_files import analysis
 
         quiet.find_devices()
 
-    graph = addresses.join(staging, _GRAPH)
-    schema = schema_utils.schema_from_feature_spec(dict(label_counts.FEATURES))
-    form = tfxio.TFExampleBeamRecord('tfrecord', ['panpipe'], schema)
-    analyze = functools.partial(label_counts.analyze, codec=spec.labels)
-    read, letters = root | 'ReadRecords' >> lookup.ReadRecords(paths, policy)
-    sound = read | 'CheckRecords' >> failures.Try(policy, _checked, _name).split(bytes)
-    batches = sound.results | 'Batch' >> form.BeamSource(batch_size=_BATCH_SIZE)
-    with tft_beam.Context(temp_dir=addresses.join(staging, 'scratch')):
-        transform = (batches, form.TensorAdapterConfig()) | 'Analyze' >> tft_beam.AnalyzeDataset(analyze)
-        written = transform | 'WriteGraph' >> tft_beam.WriteTransformFn(graph)
-    both = (letters, sound[failures.LETTERS]) | 'JoinLetters' >> beam.Flatten()
-    _ = written | 'WriteFacts' >> beam.Map(_finish, graph, output, spec, policy, beam.pvalue.AsList(both))
+    read = root | lookup.ReadRecords(plan.paths, plan.policy)
+    checked = read.results | CheckRecords(plan.policy)
+    scratch = addresses.join(plan.staging, 'scratch')
+    graph = checked.results | analysis.AnalyzeRecords(plan.spec.labels, plan.graph, scratch)
+    letters = (read.letters, checked.letters) | failures.JoinLetters()
+    _ = (graph, letters) | WriteStatistics(plan)
+
+
+@dataclasses.dataclass(eq=False)
+class CheckRecords(beam.PTransform):
+    """Passes on records whose features can be read; their labels are looked at by the analysis.
+
+    Attributes:
+      policy: of the others.
+    """
+
+    policy: failures.Policy
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, serialized: beam.PCollection) -> Any:
+        """Returns an `Outcome`: records, and dead letters."""
+        attempt = failures.Try(self.policy, _checked, failures.record_size)
+        return serialized | 'CheckRecord' >> failures.TryEach(attempt, bytes)
+
+
+@dataclasses.dataclass(eq=False)
+class WriteStatistics(beam.PTransform):
+    """Writes the graph and the figures that it holds into the output.
+
+    Attributes:
+      plan: names both.
+    """
+
+    plan: Plan
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, done: Any) -> beam.PCollection:
+        """Takes the element that tells that the graph is written, and dead letters."""
+        written, letters = done
+        return written | 'Write' >> beam.Map(_finish, self.plan, beam.pvalue.AsList(letters))
 
 
 def _checked(serialized: bytes) -> Iterator[bytes]:
-    """Passes on a record whose features can be read; its label is looked at by the analysis."""
     records.image_id(serialized)
     execution.count(images=1, bytes=len(serialized))
     yield serialized
 
 
-def _name(serialized: bytes) -> str:
-    return f'a record of {len(serialized)} bytes'
-
-
-def _finish(
-    written: object,
-    graph: str,
-    output: str,
-    spec: datasets.DatasetSpec,
-    policy: failures.Policy,
-    letters: Sequence[failures.DeadLetter],
-) -> None:
+def _finish(written: object, plan: Plan, letters: Sequence[failures.DeadLetter]) -> None:
     """Reads the graph's values, and puts it and what they say into the output. Runs on a worker."""
     del written
     from panpipe.pipelines.record_files import label_counts
 
-    policy.settle(output, letters)
-    found = summarize(label_counts.values(graph), spec)
-    place = addresses.join(output, _GRAPH)
+    plan.policy.settle(plan.output, letters)
+    found = summary.summarize(label_counts.values(plan.graph), plan.spec)
+    place = addresses.join(plan.output, _GRAPH)
     files.delete([place])
-    files.move_tree(graph, place)
-    result_files.write_typed(addresses.join(output, _FACTS), found)
-
-
-def summarize(values: Mapping[str, np.ndarray], spec: datasets.DatasetSpec) -> data_statistics.Statistics:
-    """Turns the values of `label_counts.analyze` into the content of statistics.json.
-
-    Raises:
-      errors.InputError: there is no record, a label is damaged, or ids are none of the data set's.
-    """
-    pixels = values['pixels'].astype(np.int64)
-    images, labelled = int(values['images'][0]), int(values['labelled'][0])
-    if not images:
-        raise errors.InputError('the records hold no image; check --input')
-    if values['unreadable'][0]:
-        raise errors.InputError(
-            f'{int(values["unreadable"][0])} of {labelled} labels are damaged or hold no instances; '
-            'run panpipe convert again'
-        )
-    if pixels[-1]:
-        raise errors.InputError(
-            f'{int(pixels[-1])} pixels have ids that {spec.name} does not have; check --dataset'
-        )
-    height, width = (_extent(values, side, images) for side in ('height', 'width'))
-    return data_statistics.Statistics(
-        dataset=spec.name,
-        description=spec.copied.description,
-        images=images,
-        labelled_images=labelled,
-        height=height,
-        width=width,
-        crop_size=(_crop(height.max), _crop(width.max)),
-        void_share=_ratio(pixels[-2], pixels.sum()),
-        crowd_segments=int(values['crowds'].sum()),
-        instances=_instances(values, labelled),
-        classes=_classes(values, spec),
-    )
-
-
-def class_weights(pixels: np.ndarray) -> np.ndarray:
-    """Computes inverse frequencies [n], scaled to a mean of 1 over classes with pixels; 0 for the others."""
-    is_present = pixels > 0
-    weights = np.divide(1.0, pixels, out=np.zeros(len(pixels)), where=is_present)
-    return weights / weights[is_present].mean() if is_present.any() else weights
-
-
-def _extent(values: Mapping[str, np.ndarray], name: str, count: int) -> data_statistics.Extent:
-    smallest, total, largest = (int(values[f'{name}_{end}'][0]) for end in ('min', 'sum', 'max'))
-    return data_statistics.Extent(smallest, total / count, largest)
-
-
-def _crop(side: int) -> int:
-    return -(-(side - 1) // _STRIDE) * _STRIDE + 1
-
-
-def _ratio(part: Any, whole: Any) -> float:
-    return float(part / whole) if whole else 0.0
-
-
-def _instances(values: Mapping[str, np.ndarray], labelled: int) -> data_statistics.Instances:
-    total = int(values['instances'].sum())
-    per_image = data_statistics.PerImage(_ratio(total, labelled), int(values['instances_max'][0]))
-    return data_statistics.Instances(total, per_image, _areas(values, total) if total else None)
-
-
-def _areas(values: Mapping[str, np.ndarray], total: int) -> data_statistics.Areas:
-    quantiles = values['area_quantiles']
-    steps = len(quantiles) + 1
-    named = {f'{q:g}': float(quantiles[round(q * steps) - 1]) for q in _QUANTILES}
-    one = _extent(values, 'area', total)
-    return data_statistics.Areas(one.min, one.mean, one.max, named)
-
-
-def _classes(
-    values: Mapping[str, np.ndarray], spec: datasets.DatasetSpec
-) -> tuple[data_statistics.ClassCounts, ...]:
-    ids = [category.id for category in spec.categories]
-    counted = values['pixels'][ids]
-    weights = class_weights(counted)
-    return tuple(
-        data_statistics.ClassCounts(
-            id=category.id,
-            name=category.name,
-            is_thing=category.is_thing,
-            pixels=int(count),
-            share=_ratio(count, values['pixels'].sum()),
-            images=int(values['occurrences'][category.id]),
-            instances=int(values['instances'][category.id]),
-            crowds=int(values['crowds'][category.id]),
-            weight=float(weight),
-        )
-        for category, count, weight in zip(spec.categories, counted, weights, strict=True)
-    )
+    files.move_tree(plan.graph, place)
+    result_files.write_typed(addresses.join(plan.output, _FACTS), found)
 
 
 def _show(found: data_statistics.Statistics) -> None:

@@ -9,17 +9,13 @@ from collections.abc import Iterable
 import apache_beam as beam
 
 from panpipe.model import datasets, errors
-from panpipe.model.inputs import records
 from panpipe.model.storage import addresses, files, record_sets
 from panpipe.pipelines import sources
 from panpipe.pipelines.formats import registry
-from panpipe.pipelines.predictions import saved_model
-from panpipe.pipelines.record_files import lookup, plans
+from panpipe.pipelines.predictions import loading
+from panpipe.pipelines.record_files import plans
 from panpipe.pipelines.running import failures
 from panpipe.pipelines.sources import annotations, entries, listing
-
-# File systems allow 255 bytes, of which '.png.1234567.partial' and the like take some.
-_LONGEST_NAME = 230
 
 
 class Photos(abc.ABC):
@@ -39,10 +35,8 @@ class Photos(abc.ABC):
         """Looks up sizes and times of the files."""
 
     @abc.abstractmethod
-    def read(
-        self, root: beam.Pipeline, done: frozenset[str], policy: failures.Policy
-    ) -> tuple[beam.PCollection[saved_model.Image], beam.PCollection[saved_model.Image], beam.PCollection]:
-        """Returns all images without their bytes, those that are not done with them, and dead letters."""
+    def read(self, done: frozenset[str], policy: failures.Policy) -> beam.PTransform:
+        """Makes the transform that loads the images that are not done, and returns `loading.Loaded`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,23 +59,10 @@ class ImageFiles(Photos):
         """Looks up sizes and times of the image files, on an object store a folder at a time."""
         return list(plans.facts([dataclasses.replace(entry, label=None) for entry in self.entries]))
 
-    def read(
-        self, root: beam.Pipeline, done: frozenset[str], policy: failures.Policy
-    ) -> tuple[beam.PCollection[saved_model.Image], beam.PCollection[saved_model.Image], beam.PCollection]:
-        """Returns all images without their bytes, those that are not done with them, and dead letters."""
-        listed = root | 'Name files' >> beam.Create(
-            [dataclasses.replace(e, label=None) for e in self.entries]
-        )
-        names = listed | 'Bare' >> beam.Map(
-            lambda entry: saved_model.Image(entry.image_id, b'', entry.official_id)
-        )
-        loaded = (
-            listed
-            | 'Leave out done' >> beam.Filter(lambda entry: _name(entry) not in done)
-            | 'Spread files' >> beam.Reshuffle()
-            | 'Load' >> failures.Try(policy, lambda entry: (load(entry),), _name).split()
-        )
-        return names, loaded.results, loaded[failures.LETTERS]
+    def read(self, done: frozenset[str], policy: failures.Policy) -> beam.PTransform:
+        """Makes the transform that loads the files."""
+        unlabelled = [dataclasses.replace(entry, label=None) for entry in self.entries]
+        return loading.LoadImageFiles(unlabelled, done, policy)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,17 +83,9 @@ class Records(Photos):
         """Returns sizes and times of the files."""
         return list(self.found)
 
-    def read(
-        self, root: beam.Pipeline, done: frozenset[str], policy: failures.Policy
-    ) -> tuple[beam.PCollection[saved_model.Image], beam.PCollection[saved_model.Image], beam.PCollection]:
-        """Returns all images without their bytes, those that are not done with them, and dead letters."""
-        paths = [told.path for told in self.found]
-        serialized, letters = root | 'Read files' >> lookup.ReadRecords(paths, policy)
-        loaded = serialized | 'Parse' >> failures.Try(policy, lambda record: (_image(record),), _size).split()
-        names = loaded.results | 'Bare' >> beam.Map(lambda image: image._replace(encoded=b''))
-        images = loaded.results | 'Leave out done' >> beam.Filter(lambda image: image.name not in done)
-        both = (letters, loaded[failures.LETTERS]) | 'Join letters' >> beam.Flatten()
-        return names, images, both
+    def read(self, done: frozenset[str], policy: failures.Policy) -> beam.PTransform:
+        """Makes the transform that reads the records."""
+        return loading.LoadRecordImages([told.path for told in self.found], done, policy)
 
 
 def find(given: str, split: str | None, spec: datasets.DatasetSpec) -> Photos:
@@ -153,7 +126,7 @@ def check(found: Iterable[entries.ImageFile], form: types.ModuleType) -> None:
     """
     taken: dict[str | int, str] = {}
     for entry in found:
-        check_name(entry.image_id)
+        loading.check_name(entry.image_id)
         number = form.image_id(entry.image_id) if entry.official_id is None else entry.official_id
         if number in taken:
             raise errors.InputError(
@@ -161,25 +134,6 @@ def check(found: Iterable[entries.ImageFile], form: types.ModuleType) -> None:
                 'one, or predict with --split from a data set whose JSON file tells the ids'
             )
         taken[number] = entry.path
-
-
-def check_name(name: str) -> None:
-    """Raises errors.InputError for the name of an image that is too long for the files of its prediction."""
-    longest = max(name.split('/'), key=lambda part: len(part.encode()))
-    if len(longest.encode()) > _LONGEST_NAME:
-        raise errors.InputError(
-            f'the image name {longest[:40]}… has {len(longest.encode())} bytes; rename the image, for files '
-            f'of its prediction it may have {_LONGEST_NAME}'
-        )
-
-
-def load(entry: entries.ImageFile) -> saved_model.Image:
-    """Reads an image file, turned upright as its annotation would be. Runs on workers.
-
-    Raises:
-      errors.InputError: the file is missing or damaged.
-    """
-    return saved_model.Image(entry.image_id, entries.load(entry).encoded, entry.official_id)
 
 
 def _are_at(place: str) -> bool:
@@ -198,17 +152,3 @@ def _records(patterns: str) -> Records:
     if not record_sets.count(found):
         raise errors.InputError(f'--input {found[0].path} and others hold no record; convert the data again')
     return Records(tuple(found))
-
-
-def _name(entry: entries.ImageFile) -> str:
-    return entry.image_id
-
-
-def _image(serialized: bytes) -> saved_model.Image:
-    record = records.parse(serialized)
-    check_name(record.image_id)
-    return saved_model.Image(record.image_id, record.encoded, record.official_id)
-
-
-def _size(serialized: bytes) -> str:
-    return f'a record of {len(serialized)} bytes'

@@ -5,6 +5,7 @@ import collections
 import concurrent.futures
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import apache_beam as beam
 
@@ -13,7 +14,7 @@ from panpipe.model.storage import addresses, files
 from panpipe.pipelines import execution
 from panpipe.pipelines.formats import layout, registry
 from panpipe.pipelines.formats import maps as formats_maps
-from panpipe.pipelines.predictions import archives, notes, resumption
+from panpipe.pipelines.predictions import archives, notes, resumption, saved_model
 from panpipe.pipelines.running import failures
 
 # Images that are predicted and not written yet: 16 MB each, of Cityscapes.
@@ -41,7 +42,56 @@ class Plan:
     archive: tuple[str, str] | None
 
 
-class WriteImages(beam.DoFn):
+@dataclasses.dataclass(eq=False)
+class WriteImages(beam.PTransform):
+    """Writes the files of predicted images, and notes each.
+
+    Attributes:
+      plan: names folder, format and data set.
+    """
+
+    plan: Plan
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, predicted: beam.PCollection) -> beam.PCollection:
+        """Returns a number for each image that is written."""
+        return predicted | 'WriteImage' >> beam.ParDo(_WriteImages(self.plan))
+
+
+@dataclasses.dataclass(eq=False)
+class FinishFolder(beam.PTransform):
+    """Writes the files over all images, and lets the folder appear, when all images are written.
+
+    Attributes:
+      plan: names folder, format and data set.
+    """
+
+    plan: Plan
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, done: Any) -> beam.PCollection:
+        """Takes all images, dead letters, and the numbers that `WriteImages` returns."""
+        listed, letters, written = done
+        names = listed | 'TakeNames' >> beam.Map(_name)
+        once = listed.pipeline | 'Once' >> beam.Create([None])
+        return once | 'Finish' >> beam.Map(
+            finish,
+            self.plan,
+            beam.pvalue.AsIter(names),
+            beam.pvalue.AsList(letters),
+            beam.pvalue.AsIter(written),
+        )
+
+
+def _name(image: saved_model.Image) -> str:
+    return image.name
+
+
+class _WriteImages(beam.DoFn):
     """Writes the files of images in a thread of its own, while the model looks at the next ones.
 
     Compression and file systems leave the interpreter to others. Images are noted some dozens at a time.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Records out of files of records, one by one or in a pipeline, without TensorFlow."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -12,25 +13,30 @@ from panpipe.model.storage import addresses, files, manifest, record_sets, tfrec
 from panpipe.pipelines.running import failures
 
 
+@dataclasses.dataclass(eq=False)
 class ReadRecords(beam.PTransform):
-    """Reads the serialised records of files, each file on one worker."""
+    """Reads the serialised records of files, each file on one worker.
 
-    def __init__(self, paths: Sequence[str], policy: failures.Policy) -> None:
-        """Takes the addresses of the files, and what to do with a damaged one."""
+    Attributes:
+      paths: addresses of the files.
+      policy: of damaged files.
+    """
+
+    paths: Sequence[str]
+    policy: failures.Policy
+
+    def __post_init__(self) -> None:
         super().__init__()
-        # Workers have other working folders.
-        self._paths = [addresses.absolute(path) for path in paths]
-        self._policy = policy
 
     def expand(self, root: beam.Pipeline) -> Any:
-        """Names the files, spreads them over workers, and reads them; returns records and dead letters."""
-        read = (
+        """Returns an `Outcome`: records, and dead letters of files."""
+        paths = [addresses.absolute(path) for path in self.paths]  # workers have other working folders
+        return (
             root
-            | 'Name files' >> beam.Create(self._paths, reshuffle=False)
-            | 'Spread files' >> beam.Reshuffle()
-            | 'Read records' >> failures.Try(self._policy, tfrecords.read).split(bytes)
+            | 'NameFiles' >> beam.Create(paths, reshuffle=False)
+            | 'SpreadFiles' >> beam.Reshuffle()
+            | 'ReadFiles' >> failures.TryEach(failures.Try(self.policy, tfrecords.read), bytes)
         )
-        return read.results, read[failures.LETTERS]
 
 
 def find_files(patterns: Sequence[str], option: str = 'records') -> list[str]:

@@ -5,6 +5,7 @@ Until the manifest is replaced, readers see the earlier set. Publishing that was
 by doing it again.
 """
 
+import dataclasses
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,19 +25,39 @@ _POLL_SECONDS, _POLL_SECONDS_REMOTE = 0.5, 3.0  # an object store takes money fo
 _LOCK, _PATIENCE = '.publishing', 300.0
 
 
-class Publish(beam.DoFn):
-    """Publishes the shards of a staging folder, when all are written."""
+@dataclasses.dataclass(eq=False)
+class PublishShards(beam.PTransform):
+    """Publishes the shards of a staging folder, when the names of all written ones have come in.
 
-    def __init__(self, staging: str, output: str, digest: str, policy: failures.Policy) -> None:
-        """Takes both folders, the digest of the plan, and how many images may be missing."""
-        self._staging, self._output, self._digest, self._policy = staging, output, digest, policy
+    Attributes:
+      staging: address of the staging folder.
+      output: address of the folder of records.
+      digest: of the plan.
+      policy: how many images may be missing.
+    """
 
-    def process(self, seed: object, written: Iterable[str]) -> Iterator[str]:
-        """Publishes; `written` is there to be waited for. A second time, it does nothing."""
-        del seed
-        sum(1 for _ in written)
-        publish(self._staging, self._output, self._digest, self._policy)
-        yield self._output
+    staging: str
+    output: str
+    digest: str
+    policy: failures.Policy
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, written: beam.PCollection) -> beam.PCollection:
+        """Returns the address of the folder of records, once it is complete."""
+        once = written.pipeline | 'Once' >> beam.Create([self.output])
+        return once | 'Publish' >> beam.Map(
+            _publish_all, beam.pvalue.AsIter(written), self.staging, self.digest, self.policy
+        )
+
+
+def _publish_all(
+    output: str, written: Iterable[str], staging: str, digest: str, policy: failures.Policy
+) -> str:
+    sum(1 for _ in written)  # waits for them
+    publish(staging, output, digest, policy)
+    return output
 
 
 def publish(staging: str, output: str, digest: str, policy: failures.Policy) -> None:

@@ -9,7 +9,6 @@ import dataclasses
 import functools
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -55,28 +54,39 @@ def finished(staging: str, output: str, name: str) -> Finished | None:
     return Finished(shard, tuple(failures.DeadLetter(*one) for one in told['skipped']))
 
 
-class WriteShard(beam.DoFn):
-    """Writes the shards whose names come in, and passes the names on."""
+@dataclasses.dataclass(eq=False)
+class WriteShards(beam.PTransform):
+    """Writes the shards whose names come in, each on one worker, and passes the names on.
 
-    def __init__(self, staging: str, label_format: str, policy: failures.Policy) -> None:
-        """Takes the staging folder, the format of labels, and what to do with damaged images."""
-        self._staging, self._label_format, self._policy = staging, label_format, policy
+    Attributes:
+      staging: address of the staging folder.
+      label_format: 'zlib' or 'raw'.
+      policy: of images that cannot be read.
+    """
 
-    def process(self, name: str) -> Iterator[str]:
-        """Writes one shard.
+    staging: str
+    label_format: str
+    policy: failures.Policy
 
-        Raises:
-          errors.InputError: an image or its annotation is missing or damaged.
-        """
-        started = time.monotonic()
-        done = write(name, self._staging, self._label_format, self._policy)
-        execution.count(
-            images=done.shard.records,
-            bytes=done.shard.bytes,
-            skipped=len(done.skipped),
-            worker_milliseconds=int(1000 * (time.monotonic() - started)),
-        )
-        yield name
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, names: beam.PCollection) -> beam.PCollection:
+        """Returns the names of shards that are written."""
+        spread = names | 'SpreadShards' >> beam.Reshuffle()
+        return spread | 'WriteShard' >> beam.Map(_write_counted, self.staging, self.label_format, self.policy)
+
+
+def _write_counted(name: str, staging: str, label_format: str, policy: failures.Policy) -> str:
+    started = time.monotonic()
+    done = write(name, staging, label_format, policy)
+    execution.count(
+        images=done.shard.records,
+        bytes=done.shard.bytes,
+        skipped=len(done.skipped),
+        worker_milliseconds=int(1000 * (time.monotonic() - started)),
+    )
+    return name
 
 
 def write(name: str, staging: str, label_format: str, policy: failures.Policy) -> Finished:

@@ -8,7 +8,7 @@ from panpipe.model.drawing import error_maps, keys, overlays, panels, pictures, 
 from panpipe.model.inputs import records
 from panpipe.model.storage import files
 from panpipe.pipelines.formats import registry
-from panpipe.pipelines.predictions import confidences, photos, prediction_files
+from panpipe.pipelines.predictions import confidences, loading, photos, prediction_files
 from panpipe.pipelines.record_files import lookup
 from panpipe.pipelines.sources import listing
 
@@ -117,5 +117,5 @@ def _photo_file(place: str, name: str, spec: datasets.DatasetSpec) -> np.ndarray
         raise errors.InputError(f'--photos {place}: there is no such folder or file; check the path')
     for entry in photos.image_files(place):
         if official_name(entry.image_id, spec) == name:
-            return records.decode_image(photos.load(entry).encoded, entry.path)
+            return records.decode_image(loading.load(entry).encoded, entry.path)
     raise errors.InputError(f'--photos {place} holds no image {name}; check the folder')

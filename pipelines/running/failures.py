@@ -14,7 +14,7 @@ from panpipe.model.storage import addresses, files
 from panpipe.pipelines import execution
 
 T = TypeVar('T')
-LETTERS = 'letters'
+_LETTERS = 'letters'
 _END = object()
 ENDING = '.dead_letters.jsonl'
 
@@ -101,7 +101,7 @@ class Try(beam.DoFn):
         return self._name(element)
 
     def process(self, element: Any) -> Iterator[Any]:
-        """Yields the results, or a dead letter under the tag `LETTERS` after those before the mistake."""
+        """Yields the results, or a dead letter under the tag `letters` after those before the mistake."""
         results = self._each(element)
         while True:
             found = self._policy.attempt(self.name(element), lambda: next(results, _END))
@@ -109,32 +109,72 @@ class Try(beam.DoFn):
                 return
             if isinstance(found, DeadLetter):
                 execution.count(skipped=1)
-                yield beam.pvalue.TaggedOutput(LETTERS, found)
+                yield beam.pvalue.TaggedOutput(_LETTERS, found)
                 return
             yield found
 
     def _each(self, element: Any) -> Iterator[Any]:
         yield from self.results(element)  # only when asked for: work may begin in `results`
 
-    def split(self, kind: Any = Any) -> beam.PTransform:
-        """Makes the transform into `results`, of that type, and dead letters, `[LETTERS]`."""
-        return beam.ParDo(self).with_output_types(kind).with_outputs(LETTERS, main='results')
+
+class Outcome(NamedTuple):
+    """Holds what became of elements: results, and dead letters of those that could not be read."""
+
+    results: beam.PCollection
+    letters: beam.PCollection
 
 
-class Sort(beam.DoFn):
-    """Passes on results, and dead letters that a step put among them under the tag `LETTERS`."""
+@dataclasses.dataclass(eq=False)
+class TryEach(beam.PTransform):
+    """Makes results of each element.
 
-    def process(self, element: Any) -> Iterator[Any]:
-        """Yields the element."""
-        if isinstance(element, DeadLetter):
-            execution.count(skipped=1)
-            yield beam.pvalue.TaggedOutput(LETTERS, element)
-        else:
-            yield element
+    Attributes:
+      attempt: does the work.
+      kind: type of the results.
+    """
 
-    def split(self) -> beam.PTransform:
-        """Makes the transform into `results` and dead letters, `[LETTERS]`."""
-        return beam.ParDo(self).with_outputs(LETTERS, main='results')
+    attempt: Try
+    kind: Any = Any
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, elements: beam.PCollection) -> Any:
+        """Returns an `Outcome`."""
+        found = elements | 'Try' >> beam.ParDo(self.attempt).with_output_types(self.kind).with_outputs(
+            _LETTERS, main='results'
+        )
+        return Outcome(found.results, found[_LETTERS])
+
+
+class SortLetters(beam.PTransform):
+    """Parts results from the dead letters that a step put among them."""
+
+    def expand(self, elements: beam.PCollection) -> Any:
+        """Returns an `Outcome`."""
+        found = elements | 'Sort' >> beam.ParDo(_sorted).with_outputs(_LETTERS, main='results')
+        return Outcome(found.results, found[_LETTERS])
+
+
+class JoinLetters(beam.PTransform):
+    """Joins the dead letters of several steps."""
+
+    def expand(self, letters: Any) -> beam.PCollection:
+        """Returns all of them."""
+        return letters | 'Join' >> beam.Flatten()
+
+
+def _sorted(element: Any) -> Iterator[Any]:
+    if isinstance(element, DeadLetter):
+        execution.count(skipped=1)
+        yield beam.pvalue.TaggedOutput(_LETTERS, element)
+    else:
+        yield element
+
+
+def record_size(serialized: bytes) -> str:
+    """Names a record of which nothing else can be read."""
+    return f'a record of {len(serialized)} bytes'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -143,5 +143,5 @@ def test_a_template_publishes_as_a_step_of_its_pipeline(store, capsys, monkeypat
     assert 'wrote the template' in capsys.readouterr().out
     assert json.loads(files.read('gs://data/templates/convert'))['type'] == 'JOB_TYPE_BATCH'
     (graph,) = (name for name in store.names('data') if name.endswith('/pipeline.pb'))
-    assert b'Publish them all' in files.read(f'gs://data/{graph}')
+    assert b'PublishShards' in files.read(f'gs://data/{graph}')
     assert not files.exists('gs://data/later/manifest.json')

@@ -13,7 +13,8 @@ from PIL import Image
 import judged
 import synthetic
 import yards
-from panpipe.pipelines import predict, validate
+from panpipe.pipelines import validate
+from panpipe.pipelines.predictions import loading
 
 CITYSCAPES = 'cityscapes_panoptic'
 
@@ -436,4 +437,4 @@ def test_unknown_numbers_in_instance_ids_are_refused(tmp_path, capsys, number):
 def test_names_too_long_for_predictions_are_told_before(tmp_path, capsys):
     Image.new('RGB', (8, 8)).save(tmp_path / f'{"x" * 240}.png')
     with pytest.raises(Exception, match='has 240 bytes; rename the image'):
-        predict.photos.check_name('x' * 240)
+        loading.check_name('x' * 240)

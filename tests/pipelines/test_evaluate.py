@@ -23,7 +23,7 @@ from panpipe.model.metrics import boundary, quality, resampling, sizes, tally
 from panpipe.pipelines import evaluate, score
 from panpipe.pipelines.formats import png, segments
 from panpipe.pipelines.predictions import prediction_files
-from panpipe.pipelines.scoring import evaluation, pairs
+from panpipe.pipelines.scoring import counting, evaluation, pairs
 
 CITYSCAPES, COCO = (datasets.SPECS[f'{name}_panoptic'] for name in ('cityscapes', 'coco'))
 SMALL = synthetic.SMALL
@@ -168,7 +168,7 @@ def _write_records(tmp_path, content):
 @hypothesis.given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=6), st.data())
 def test_any_split_into_bundles_gives_the_identical_value(seeds, data):
     tallies = [_tally(f'{number:02d}', _pair(seed)) for number, seed in enumerate(seeds)]
-    combine = evaluate.Join(SMALL)
+    combine = counting.Join(SMALL)
     order = data.draw(st.permutations(tallies))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(order)), max_size=4)))
     accumulators = []

@@ -88,7 +88,8 @@ def test_two_evaluations(yard, tmp_path, capsys):
     output = tmp_path / 'evaluation.json'
     given = ['--dataset', str(yard.dataset), '--ground_truth', str(yard.root), '--predictions', str(folder)]
     arguments = [*given, '--output', str(output)]
-    process = _started('evaluate', 'from panpipe.pipelines import evaluate', 'evaluate.write', arguments)
+    imports = 'from panpipe.pipelines import evaluate\nfrom panpipe.pipelines.scoring import counting'
+    process = _started('evaluate', imports, 'counting.write', arguments)
     try:
         assert evaluate.main(arguments) == 2
         assert f'process {process.pid} on ' in _error(capsys)

@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import beams
 import small_statistics
 import synthetic
 from panpipe.model import datasets, errors
 from panpipe.model.inputs import records
 from panpipe.pipelines import statistics
+from panpipe.pipelines.record_files import summary
+from panpipe.pipelines.running import failures
 
 SPEC = datasets.SPECS['cityscapes_panoptic']
 SIZES = [(17, 23), (40, 33), (33, 65), (9, 70)] * 3
@@ -110,8 +113,8 @@ def test_weights(facts):
     assert weights[present].mean() == pytest.approx(1)
     np.testing.assert_allclose((weights * pixels)[present], (weights * pixels)[present][0])
     assert not weights[~present].any()
-    assert not statistics.class_weights(np.zeros(3, int)).any()
-    assert statistics.class_weights(np.array([1, 0, 3])).tolist() == [1.5, 0, 0.5]
+    assert not summary.class_weights(np.zeros(3, int)).any()
+    assert summary.class_weights(np.array([1, 0, 3])).tolist() == [1.5, 0, 0.5]
 
 
 def test_leaves_nothing_unfinished_and_replaces_what_was(folder):
@@ -145,7 +148,7 @@ def _values(**changes):
 
 
 def test_summary_of_one_pixel():
-    facts = statistics.summarize(_values(), SPEC)
+    facts = summary.summarize(_values(), SPEC)
     assert facts.crop_size == (1, 1)
     assert facts.void_share == 0
 
@@ -160,7 +163,7 @@ def test_summary_of_one_pixel():
 )
 def test_wrong_records_are_told(changes, words):
     with pytest.raises(errors.InputError, match=words):
-        statistics.summarize(_values(**changes), SPEC)
+        summary.summarize(_values(**changes), SPEC)
 
 
 def test_names_are_shown_as_they_are(capsys):
@@ -212,3 +215,10 @@ def test_damaged_record(tmp_path, capsys):
     assert _run(tmp_path) == 2
     assert 'a.tfrecord is no intact record file' in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ['a.tfrecord']
+
+
+def test_records_that_cannot_be_read_are_sorted_out():
+    sound = records.serialize(records.Record('a', b'', 'png', 2, 3))
+    checked = beams.outputs(statistics.CheckRecords(failures.Policy(skips=True)), [sound, b'x'])
+    assert checked.results == [sound]
+    assert [letter.image for letter in checked.letters] == ['a record of 1 bytes']

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from apache_beam.io import filesystems, tfrecordio
 
+import beams
 from panpipe.model import errors
 from panpipe.model.inputs import records
 from panpipe.model.storage import manifest
 from panpipe.pipelines.record_files import lookup
+from panpipe.pipelines.running import failures
 
 
 @pytest.fixture
@@ -78,3 +80,10 @@ def test_damage_is_told(folder, spoil):
     path.write_bytes(spoil(path.read_bytes()))
     with pytest.raises(errors.InputError, match=r'train-0\.tfrecord is no intact record file'):
         list(lookup.read([str(path)]))
+
+
+def test_a_pipeline_reads_the_records_of_sound_files(folder):
+    paths = [str(folder / name) for name in ('train-0.tfrecord', 'none.tfrecord')]
+    read = beams.outputs(lookup.ReadRecords(paths, failures.Policy(skips=True)))
+    assert [records.image_id(one) for one in read.results] == ['a0', 'b0']
+    assert [letter.image for letter in read.letters] == paths[1:]
