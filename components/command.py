@@ -34,7 +34,7 @@ JOBS: Mapping[str, Job] = types.MappingProxyType(
         'train': Job('panpipe.model.train', 'train and evaluate a network'),
         'import': Job('panpipe.model.importing', 'bring ImageNet weights of other libraries under our names'),
         'oracles': Job(
-            'panpipe.model.oracles', 'tell what each head of a network would gain by being perfect'
+            'panpipe.model.oracles', 'compute what each head of a network would gain by being perfect'
         ),
         'export': Job('panpipe.model.export', 'turn a checkpoint into a SavedModel'),
         'predict': Job('panpipe.pipelines.predict', 'write the files that official evaluators take (Beam)'),

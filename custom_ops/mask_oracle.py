@@ -85,25 +85,32 @@ def panoptic(
     living = np.where(is_alive, values, -np.inf).astype(np.float32)
     probability = softmax(living)
     score = probability.max(-1)
-    owner = np.full(size, -1)
     if rules.is_maskwise:
-        for slot in np.argsort(number):
-            mask = probability[..., slot] > np.float32(rules.pixel_threshold)
-            new = mask & (owner < 0)
-            if may_paste[slot] and np.float32(new.sum()) > np.float32(rules.overlap_threshold) * np.float32(
-                mask.sum()
-            ):
-                owner[new] = slot
+        owner = _pasted(probability, np.argsort(number), may_paste, rules)
         instance[owner >= 0] = number[owner[owner >= 0]]
     else:
         is_sure = (score > np.float32(rules.pixel_threshold)) & (living.max(-1) == values.max(-1))
-        owner[is_sure] = living.argmax(-1)[is_sure]
+        owner = np.where(is_sure, living.argmax(-1), -1)
         instance = number[living.argmax(-1)]
-    area: collections.Counter[int] = collections.Counter()
-    for slot in owner[owner >= 0]:
-        area[slot if is_thing[slot] else -1 - label[slot]] += 1
+    # The slots of a stuff class count together.
+    groups = np.where(is_thing, np.arange(len(label)), -1 - label)
+    area = collections.Counter(groups[owner[owner >= 0]].tolist())
     for slot in set(owner[owner >= 0]):
         limit = rules.thing_area_limit if is_thing[slot] else rules.stuff_area_limit
-        if area[slot if is_thing[slot] else -1 - label[slot]] >= limit:
+        if area[groups[slot]] >= limit:
             found[owner == slot] = label[slot] * rules.label_divisor + is_thing[slot] * number[slot]
     return found, semantic, instance, score
+
+
+def _pasted(
+    probability: np.ndarray, order: np.ndarray, may_paste: np.ndarray, rules: ops_rules.MaskRules
+) -> np.ndarray:
+    """Pastes masks one after another where nothing is yet: the slot of each pixel, -1 of none."""
+    owner = np.full(probability.shape[:2], -1)
+    for slot in order:
+        mask = probability[..., slot] > np.float32(rules.pixel_threshold)
+        new = mask & (owner < 0)
+        needed = np.float32(rules.overlap_threshold) * np.float32(mask.sum())
+        if may_paste[slot] and np.float32(new.sum()) > needed:
+            owner[new] = slot
+    return owner

@@ -29,12 +29,17 @@ _DEFAULT_SPLITS = 'train,val'
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job: exit status 0 done, 2 for a user's mistake."""
+    arguments, beam_arguments = _parser().parse_known_args(argv)
+    return command_line.run('convert', lambda: _convert(arguments, beam_arguments))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = command_line.parser(
         'convert',
         """
         Reads images and panoptic annotations as downloaded and writes them as TFRecord files
-        SPLIT-00000-of-00010.tfrecord, with a manifest.json. A command that was interrupted goes on where it
-        stopped when it is given again. Further options are Apache Beam's:
+        SPLIT-00000-of-00010.tfrecord, with a manifest.json. To resume an interrupted conversion, run the same
+        command again. Further options are Apache Beam's:
         --direct_running_mode=multi_processing --direct_num_workers=4 uses four cores, --runner=DataflowRunner
         and its options a cluster.
         """,
@@ -50,20 +55,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument('--input', required=True, help='root folder of the raw data set')
     parser.add_argument('--output', required=True, help='folder of the TFRecord files')
-    parser.add_argument('--splits', default=_DEFAULT_SPLITS, help='comma-separated; %(default)s unless told')
     parser.add_argument(
-        '--num_shards', type=int, help='files a split; unless told of some 128 MB, but 10 of small splits'
+        '--splits',
+        default=_DEFAULT_SPLITS,
+        help='splits to convert, separated by commas (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--num_shards',
+        type=int,
+        help='number of files a split (default: one for each 128 MB of images, at least 10)',
     )
     parser.add_argument(
         '--label_format',
         choices=records.LABEL_FORMATS,
         default='zlib',
-        help='zlib: compressed, small; raw: as DeepLab2 reads and writes',
+        help='how labels are stored: zlib (compressed), or raw (as DeepLab2 reads them); default: zlib',
     )
     parser.add_argument(
         '--treat_crowd_as_ignore',
         action='store_true',
-        help='store groups of things as void, as DeepLab2 does',
+        help='store crowds (groups of things) as void, as DeepLab2 does',
     )
     parser.add_argument(
         '--semantic_only',
@@ -72,8 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     command_line.add_raw_data(parser)
     failures.add_arguments(parser)
-    arguments, beam_arguments = parser.parse_known_args(argv)
-    return command_line.run('convert', lambda: _convert(arguments, beam_arguments))
+    return parser
 
 
 def _convert(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:

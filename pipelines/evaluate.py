@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The evaluate job: panpipe's own metrics of prediction files, with what the official evaluators do not tell.
+"""The evaluate job: panpipe's own metrics of prediction files, with what the official evaluators lack.
 
 It writes a JSON file like that of `panpipe score`, in per cent, and adds boundary PQ, PQ by the size of
 segments, confidence intervals over images, and the figures of each image. The official evaluators are not
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command_line.parser('evaluate', __doc__ or '', _EXAMPLES)
     parser.add_argument(
         '--dataset',
-        help='name of a data set, its .json description, or what keeps a copy: a SavedModel, a run, records '
+        help='name of a data set, its .json description, or a folder that keeps one: a model, a run, records '
         '(default: that of the records in --ground_truth)',
     )
     parser.add_argument(
@@ -69,7 +69,7 @@ def _run(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
         reach.check(option, place)
     folder, output = addresses.absolute(arguments.predictions), addresses.absolute(arguments.output)
     spec = _dataset(arguments)
-    # Workers read this file too; a mistake in it is told sooner here.
+    # Workers read this file too; a mistake in it shows sooner here.
     found = prediction_files.read(folder, spec)
     source = _source(arguments, spec, policy)
     judged = evaluation.Judged(
@@ -105,9 +105,7 @@ def _dataset(arguments: argparse.Namespace) -> datasets.DatasetSpec:
             lookup.find_files(addresses.listed(given), '--ground_truth'), arguments.dataset
         )
     if found is None:
-        raise errors.InputError(
-            f'--dataset is missing: {given} does not tell of which data set it is; name it'
-        )
+        raise errors.InputError(f'--dataset is missing: {given} does not name its data set; name it')
     return found
 
 

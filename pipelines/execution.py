@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs Beam pipelines, here unless the options say elsewhere, and tells a user's mistakes in one line."""
+"""Runs Beam pipelines, in this process by default, and reports a user's mistake in one line."""
 
 import contextlib
 import io

@@ -4,7 +4,7 @@
 It writes OUTPUT/panoptic.json with OUTPUT/panoptic/*.png (COCO panoptic form, official class ids). For
 Cityscapes it adds OUTPUT/semantic/*.png (label ids) and OUTPUT/instance/*.txt with masks, for all others
 OUTPUT/instances.json (COCO results). A semantic-only model makes OUTPUT/semantic alone.
-A run that was interrupted goes on where it stopped, from OUTPUT.partial.
+To resume an interrupted run, which left OUTPUT.partial, give the same command again.
 """
 
 import argparse
@@ -53,17 +53,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         '--format',
         choices=registry.FORMATS,
-        help="default: that of the model's data set, the only one it fits",
+        help="form of the output (default: that of the model's data set, the only one that fits)",
     )
     parser.add_argument('--output', required=True, help='folder to make; must not exist')
     parser.add_argument(
         '--zip',
         action='store_true',
-        help='add OUTPUT/archives/*.zip as the test servers take them; the names of COCO archives say the '
-        '--split, without one "test"',
+        help='also write OUTPUT/archives/*.zip for the test servers; the names of COCO archives contain the '
+        '--split (without one: test)',
     )
     parser.add_argument(
-        '--algorithm', default='panpipe', help='name in the names of COCO archives (default: %(default)s)'
+        '--algorithm',
+        default='panpipe',
+        help='name of the method in the names of COCO archives (default: %(default)s)',
     )
     command_line.add_raw_data(parser)
     failures.add_arguments(parser)
@@ -221,7 +223,7 @@ def _with_id(image: saved_model.Image, format_name: str) -> tuple[str, str]:
 def _job(
     arguments: argparse.Namespace, model: str, given: str, format_name: str, images: photos.Photos
 ) -> dict[str, str]:
-    """States what a run must share with an interrupted one to go on with it."""
+    """Describes the job: a run resumes only what an interrupted run of the same job left."""
     return {
         'saved_model': resumption.fingerprint(model),
         'format': format_name,

@@ -59,17 +59,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         '--dataset', help='name of a data set, or its .json description (default: that of --records)'
     )
     parser.add_argument('--ground_truth', required=True, help='root of the raw data set')
-    parser.add_argument('--split', default='val', help='of the predicted images (%(default)s)')
+    parser.add_argument('--split', default='val', help='split that was predicted (default: %(default)s)')
     parser.add_argument('--predictions', required=True, help='folder that predict wrote')
     parser.add_argument('--score', help='file that score wrote')
     parser.add_argument('--evaluation', help='file that evaluate wrote')
     parser.add_argument('--oracles', help='file that oracles wrote')
-    parser.add_argument('--records', help='folder that convert wrote, to name the data')
+    parser.add_argument('--records', help='folder that convert wrote: the page names it as the training data')
     parser.add_argument('--run_dir', help='folder of the training run, for its curves')
     parser.add_argument('--slots', help="folder `slots` of a mask transformer's run: what its slots hold")
     parser.add_argument('--statistics', help='statistics.json of the training records')
     parser.add_argument('--config', help='experiment to show, a .textproto file')
-    parser.add_argument('--pictures', type=int, default=12, help='images of the gallery (%(default)s)')
+    parser.add_argument(
+        '--pictures', type=int, default=12, help='number of images in the gallery (default: %(default)s)'
+    )
     parser.add_argument('--output', required=True, help='HTML file to write')
     job = functools.partial(copies.run, _write, parser.parse_args(argv), _INPUTS, kind=pathlib.Path)
     return command_line.run('report', job)
@@ -125,7 +127,7 @@ def comparison(score: results.Result) -> list[dict[str, Any]]:
 
 
 def _interval(evaluated: results.Result, name: str) -> str:
-    """Words the confidence interval of a measure: PQ of a group of classes, or 'miou'."""
+    """Writes the confidence interval of a measure in words: PQ of a group of classes, or 'miou'."""
     intervals = evaluated.intervals
     if intervals is None:
         return 'per cent'
@@ -168,11 +170,10 @@ def _facts(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> dict[st
     ]
     scalars = curves.read(arguments.run_dir) if arguments.run_dir else []
     seconds, speed = curves.duration(scalars)
-    seen = frozenset[int]().union(*(card.classes for card in cards))
+    seen, judge = frozenset[int]().union(*(card.classes for card in cards)), _judge(score)
     return {
         'title': f'Panoptic segmentation of {spec.name}',
-        'subtitle': f'Split {arguments.split}, {len(shown.images)} images'
-        + (f'; judged by {score.evaluator}' if score else '; judged by panpipe'),
+        'subtitle': f'Split {arguments.split}, {len(shown.images)} images; judged by {judge}',
         'tiles': tiles(score or evaluated, evaluated),
         'comparison': comparison(score or evaluated),
         'measure': measure.upper().replace('MIOU', 'mIoU'),
@@ -201,6 +202,10 @@ def _facts(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> dict[st
         'data': given.data,
         'versions': _versions(),
     }
+
+
+def _judge(score: results.Result | None) -> str:
+    return score.evaluator if score else 'panpipe'
 
 
 def _evaluate(shown: gallery.Gallery) -> evaluation.Figures:

@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--split', default='val', help='split of the raw data set (default: val)')
     parser.add_argument(
         '--dataset',
-        help='name or .json description, where the ground truth does not tell which classes are things',
+        help='name or .json description of the data set, if the ground truth does not say what is a thing',
     )
     parser.add_argument('--output', help='JSON file to write')
     parser.add_argument(
@@ -47,7 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         help=f"the evaluators' interpreter (default: ${official_python.VARIABLE} or .venv-official)",
     )
     parser.add_argument(
-        '--max_megapixels', type=int, metavar='N', help='largest image that is taken (default: 500)'
+        '--max_megapixels',
+        type=int,
+        metavar='N',
+        help='largest image that is accepted, in millions of pixels (default: 500)',
     )
     inputs = ('predictions', 'ground_truth')
     job = functools.partial(copies.run, _run, parser.parse_args(argv), inputs, kind=pathlib.Path)

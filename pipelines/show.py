@@ -3,7 +3,7 @@
 
 Of a record: the image, its panoptic label, and the targets that training makes of it. With --crops also
 augmented crops, as training sees them. Of a folder that `panpipe predict` wrote: the segments with their
-names and scores, over the photo where --photos tells where that is; photos in records bring their ground
+names and scores, over the photo if --photos names its folder; photos in records bring their ground
 truth along, and then what is wrong is shown, too. With --page the same of several images, as an HTML page.
 """
 
@@ -44,27 +44,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         'input', nargs='+', help='glob patterns of records, or a folder that panpipe predict wrote'
     )
-    parser.add_argument('--image', metavar='ID', help='which one; the first unless told')
+    parser.add_argument('--image', metavar='ID', help='id of the image (default: the first)')
     wanted = parser.add_mutually_exclusive_group(required=True)
     wanted.add_argument('--output', help='.png file to write, or a page: see --page')
     wanted.add_argument('--list', action='store_true', help='print the ids of all images instead')
     parser.add_argument(
         '--page', type=int, metavar='N', help='write an HTML page of the first N images instead of one .png'
     )
-    parser.add_argument('--title', help='of the page; by default it says of which input it is')
+    parser.add_argument('--title', help='title of the page (default: number of images and input)')
     parser.add_argument(
-        '--dataset', help='name or .json description; records know theirs by the manifest.json beside them'
+        '--dataset',
+        help='name or .json description of the data set (default of records: that of their manifest.json)',
     )
-    parser.add_argument('--config', help='experiment, whose settings of targets count')
+    parser.add_argument('--config', help='experiment whose settings make the targets')
     parser.add_argument(
         '--set', action='append', default=[], metavar='FIELD=VALUE', help='overrides a field of --config'
     )
     parser.add_argument(
-        '--crops', type=int, default=0, metavar='N', help='also N augmented training crops; needs --config'
+        '--crops',
+        type=int,
+        default=0,
+        metavar='N',
+        help='also show N augmented training crops; needs --config',
     )
-    parser.add_argument('--seed', type=int, default=0, help='of the crops (default: 0)')
+    parser.add_argument('--seed', type=int, default=0, help='seed of the crops (default: 0)')
     parser.add_argument(
-        '--photos', help='of predictions: folder of the image files, or glob pattern of records'
+        '--photos', help='with predictions: folder of the image files, or glob pattern of records'
     )
     return command_line.run('show', functools.partial(_run, parser.parse_args(argv)))
 

@@ -118,7 +118,7 @@ class Plan:
 
 
 def build(root: beam.Pipeline, plan: Plan) -> None:
-    """Lays out the pipeline: records are analyzed, the graph and what it says are written."""
+    """Lays out the pipeline: analyzes records, writes the graph and its figures."""
     with quiet.start():
         from panpipe.pipelines.record_files import analysis
 
@@ -134,7 +134,7 @@ def build(root: beam.Pipeline, plan: Plan) -> None:
 
 @dataclasses.dataclass(eq=False)
 class CheckRecords(beam.PTransform):
-    """Passes on records whose features can be read; their labels are looked at by the analysis.
+    """Passes on records whose features can be read; the analysis checks their labels.
 
     Attributes:
       policy: of the others.
@@ -165,7 +165,7 @@ class WriteStatistics(beam.PTransform):
         super().__init__()
 
     def expand(self, done: Any) -> beam.PCollection:
-        """Takes the element that tells that the graph is written, and dead letters."""
+        """Takes the element that follows the written graph, and dead letters."""
         written, letters = done
         return written | 'Write' >> beam.Map(_finish, self.plan, beam.pvalue.AsList(letters))
 

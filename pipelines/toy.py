@@ -32,11 +32,22 @@ def main(argv: Sequence[str] | None = None) -> int:
             'panpipe toy --dataset coco_panoptic --output data/toy_coco --images 6 --height 128 --width 256',
         ),
     )
-    parser.add_argument('--dataset', required=True, choices=sorted(layouts.WRITERS), help='whose layout')
+    parser.add_argument(
+        '--dataset', required=True, choices=sorted(layouts.WRITERS), help='data set whose layout is written'
+    )
     parser.add_argument('--output', required=True, help='folder to write; must be empty if it exists')
-    parser.add_argument('--images', type=int, default=24, help='training images; a third as many to validate')
-    parser.add_argument('--height', type=int, default=256, help='of an image, in pixels')
-    parser.add_argument('--width', type=int, default=512, help='of an image, in pixels')
+    parser.add_argument(
+        '--images',
+        type=int,
+        default=24,
+        help='number of training images; the validation split gets a third as many (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--height', type=int, default=256, help='height of the images in pixels (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--width', type=int, default=512, help='width of the images in pixels (default: %(default)s)'
+    )
     parser.add_argument('--seed', type=int, default=0, help='the same seed draws the same images')
     arguments = parser.parse_args(argv)
     return command_line.run('toy', functools.partial(_locked, arguments))

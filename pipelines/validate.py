@@ -47,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--records', help='glob patterns of records to check, separated by commas')
     parser.add_argument('--dataset', help='data set of the predictions (default: FORMAT_panoptic)')
     images = parser.add_mutually_exclusive_group()
-    images.add_argument('--images', help='folder of the images that were to be predicted')
-    images.add_argument('--ground_truth', help='root of the raw data set, of which only the images are used')
+    images.add_argument('--images', help='folder of the images that should be predicted')
+    images.add_argument('--ground_truth', help='root of the raw data set; only its images are used')
     parser.add_argument('--split', default='val', help='split of the raw data set (default: val)')
     command_line.add_raw_data(parser)
     arguments = parser.parse_args(argv)
@@ -102,7 +102,7 @@ def check(
       folder: of the predictions.
       spec: the data set.
       sizes: (height, width) of each image that must be predicted, or None where these are not known.
-      ids: of those images, as far as an annotation file tells them.
+      ids: of those images, as far as an annotation file states them.
 
     Returns:
       The faults, and a line that sums up what there is.
@@ -179,7 +179,7 @@ def _document(
     for name, entry in named.items():
         found += panoptic_json.image_id(entry, name, ids.get(name), reader)
         found += panoptic_json.segments(entry, name)
-        # Which classes are stuff cannot be told where the categories are wrong.
+        # If the categories are wrong, nobody knows which classes are stuff.
         found += panoptic_json.stuff(entry, name, spec) if not unknown else []
     return named, found
 
@@ -240,7 +240,7 @@ def _summary(
 
 
 def _images(arguments: argparse.Namespace, spec: datasets.DatasetSpec) -> listing.Listing | None:
-    """Lists the images that must be predicted, if the arguments tell them."""
+    """Lists the images that must be predicted, if the arguments name them."""
     if arguments.ground_truth:
         listed: listing.Listing = sources.module(spec).list_images(
             arguments.ground_truth, arguments.split, spec, with_labels=False

@@ -4,9 +4,9 @@
 import json
 
 import numpy as np
-import yards
 
 import synthetic
+import yards
 
 
 def photo(panoptic):

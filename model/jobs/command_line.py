@@ -47,10 +47,13 @@ def add_raw_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--strict',
         action='store_true',
-        help='refuse a data set of which something is left out, such as a broken link',
+        help='fail if a file of the data set would be left out, such as a broken link',
     )
     parser.add_argument(
-        '--max_megapixels', type=int, metavar='N', help='largest image that is taken (default: 500)'
+        '--max_megapixels',
+        type=int,
+        metavar='N',
+        help='largest image that is accepted, in millions of pixels (default: 500)',
     )
 
 

@@ -54,12 +54,7 @@ def predict(
         groups = semantic
     else:
         is_thing = tf.gather(labels.thing_table(), semantic)
-        peaks = centers.peaks(
-            heads.center_heatmap[..., 0], threshold=numbers.center_threshold, nms_kernel=numbers.nms_kernel
-        )
-        instance, score = grouping.group(
-            peaks, heads.offset, is_thing, keep_k_centers=numbers.keep_k_centers, use_op=numbers.use_op
-        )
+        instance, score = _grouped(heads.center_heatmap, heads.offset, is_thing, numbers)
         groups = instance
     merged = kernels.merge(
         semantic,
@@ -71,3 +66,13 @@ def predict(
         use_op=numbers.use_op,
     )
     return tensors.Prediction(panoptic=merged, semantic=semantic, instance=instance, score=score)
+
+
+def _grouped(
+    heatmap: tf.Tensor, offset: tf.Tensor, is_thing: tf.Tensor, numbers: Numbers
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Groups thing pixels around the peaks of the heat-map; see `grouping.group`."""
+    peaks = centers.peaks(heatmap[..., 0], threshold=numbers.center_threshold, nms_kernel=numbers.nms_kernel)
+    return grouping.group(
+        peaks, offset, is_thing, keep_k_centers=numbers.keep_k_centers, use_op=numbers.use_op
+    )

@@ -94,7 +94,8 @@ def holding() -> Iterator[Copies]:
         try:
             yield held
         except (errors.InputError, errors.JobError) as error:
-            raise type(error)(held.told(str(error))) from error
+            kind = errors.JobError if isinstance(error, errors.JobError) else errors.InputError
+            raise kind(held.told(str(error))) from error
 
 
 def run(

@@ -13,5 +13,5 @@ class Fault:
     cure: str
 
     def __str__(self) -> str:
-        """Tells it in one line."""
+        """Returns it as one line."""
         return f'{self.where}: {self.what}; {self.cure}'

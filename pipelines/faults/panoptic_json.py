@@ -158,7 +158,7 @@ def stuff(entry: Mapping[str, Any], name: str, spec: datasets.DatasetSpec) -> li
 
 
 def categories(named: Mapping[str, Mapping[str, Any]], spec: datasets.DatasetSpec) -> list[fault.Fault]:
-    """Checks that the evaluator knows the categories; the whole file at once tells how they were mistaken."""
+    """Checks that the evaluator knows the categories; the whole file shows whether they are train ids."""
     by_image = {
         name: {segment['category_id'] for segment in entry['segments_info']} for name, entry in named.items()
     }
@@ -188,7 +188,7 @@ def content(entries: Sequence[Mapping[str, Any]]) -> list[fault.Fault]:
 
 
 def areas(pixels: Mapping[int, int], entry: Mapping[str, Any], where: str) -> list[fault.Fault]:
-    """Checks that PNG and JSON say the same of an image.
+    """Checks that the PNG and the JSON entry of an image agree.
 
     Args:
       pixels: number of pixels by the id that the PNG holds.

@@ -97,7 +97,7 @@ def semantic(
 
 
 def label_ids(by_file: Mapping[str, set[int]], spec: datasets.DatasetSpec) -> list[fault.Fault]:
-    """Checks the ids of all label-id PNGs; together they tell whether they are train ids.
+    """Checks the ids of all label-id PNGs; taken together they show whether they are train ids.
 
     Args:
       by_file: ids by the path of the PNG.

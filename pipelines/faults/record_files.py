@@ -7,11 +7,13 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import google_crc32c
+
 from panpipe.model import errors
 from panpipe.model.inputs import records
-from panpipe.model.storage import addresses, manifest, record_sets
+from panpipe.model.storage import addresses, manifest, record_sets, tfrecords
 from panpipe.pipelines.faults import fault
-from panpipe.pipelines.record_files import lookup, shards
+from panpipe.pipelines.record_files import lookup
 
 _CURE = 'convert the data again'
 
@@ -51,9 +53,11 @@ def look(path: str) -> Looked:
     """Reads a file of records."""
     names: list[str] = []
     found: list[fault.Fault] = []
-    labelled = number = 0
+    labelled = number = checksum = 0
     try:
         for number, serialized in enumerate(lookup.read([path]), 1):
+            # Frames that are intact are what `frame` makes, so the file need not be read again.
+            checksum = google_crc32c.extend(checksum, tfrecords.frame(serialized))
             try:
                 record = records.parse(serialized)
                 names.append(record.image_id)
@@ -63,7 +67,7 @@ def look(path: str) -> Looked:
                 found.append(fault.Fault(f'{path}, record {number}', str(error), _CURE))
     except errors.InputError as error:
         return Looked(tuple(names), labelled, (*found, fault.Fault(path, str(error), _CURE)))
-    return Looked(tuple(names), labelled, (*found, *_against_manifest(path, number)))
+    return Looked(tuple(names), labelled, (*found, *_against_manifest(path, number, f'{checksum:08x}')))
 
 
 def _image(path: str, record: records.Record) -> list[fault.Fault]:
@@ -75,8 +79,8 @@ def _image(path: str, record: records.Record) -> list[fault.Fault]:
     return [fault.Fault(where, told, _CURE)]
 
 
-def _against_manifest(path: str, number: int) -> list[fault.Fault]:
-    """Compares a file, whose frames are sound, with what the manifest beside it states."""
+def _against_manifest(path: str, number: int, checksum: str) -> list[fault.Fault]:
+    """Compares number of records and checksum of a file with what the manifest beside it states."""
     listed = manifest.read(addresses.parent(path))
     shard = listed.shard(addresses.name(path)) if listed else None
     if shard is None:
@@ -84,7 +88,6 @@ def _against_manifest(path: str, number: int) -> list[fault.Fault]:
     found = []
     if number != shard.records:
         found.append(fault.Fault(path, f'holds {number} records, the manifest says {shard.records}', _CURE))
-    checksum = shards.checksum(path)
     if checksum != shard.crc32c:
         found.append(
             fault.Fault(path, f'has the checksum {checksum}, the manifest says {shard.crc32c}', _CURE)

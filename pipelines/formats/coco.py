@@ -31,7 +31,7 @@ UNJUDGED = frozenset[int]()  # classes that its evaluator knows beside those of 
 
 
 def image_id(name: str) -> str | int:
-    """Returns the official id of an image whose name without extension is all that is known of it.
+    """Returns the official id of an image by its name without extension, if only that is known.
 
     >>> image_id('000000000139'), image_id('street')
     (139, 'street')

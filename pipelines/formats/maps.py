@@ -16,7 +16,7 @@ class Maps(NamedTuple):
       semantic: int32 [height, width], class ids.
       scores: how sure the model is of each thing of the panoptic map, 0 .. 1, by panoptic id; None of a model
         that is semantic-only, whose panoptic map then has no meaning.
-      official_id: what the annotation file calls the image by, if anything tells; else the name does.
+      official_id: the image's id in the annotation file; None if only the name is known.
     """
 
     name: str

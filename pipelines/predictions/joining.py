@@ -33,7 +33,7 @@ class Index:
 
         Args:
           name: of the image, as records have it.
-          official_id: as the ground truth tells it, or None.
+          official_id: as the ground truth states it, or None.
 
         Raises:
           errors.InputError: the id is that of one prediction, and the name that of another.

@@ -15,7 +15,7 @@ _ENDING = '.jsonl'
 
 
 def write(folder: str, noted: list[maps.Note]) -> None:
-    """Writes notes as one file, whose name says how many it holds."""
+    """Writes notes to one file; its name begins with their number."""
     content = b''.join(json.dumps(note).encode() + b'\n' for note in noted)
     name = f'{len(noted):05d}-{uuid.uuid4().hex[:12]}{_ENDING}'
     files.write_whole(addresses.join(folder, name), content)
@@ -57,7 +57,7 @@ class Book:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Lets go of the copies."""
+        """Deletes the copies."""
         self._file.close()
 
     def missing(self, wanted: Iterable[str]) -> list[str]:

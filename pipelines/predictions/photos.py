@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model is to look at: image files of a folder or of a raw data set, or records."""
+"""The images to predict: image files of a folder or of a raw data set, or records."""
 
 import abc
 import dataclasses
@@ -28,7 +28,7 @@ class Photos(abc.ABC):
 
     @abc.abstractmethod
     def tell(self, what: str, spec: datasets.DatasetSpec, *, is_strict: bool) -> None:
-        """Tells what was left out, and refuses images whose predictions could not be told apart."""
+        """Reports what was left out, and refuses images whose predictions would have the same name or id."""
 
     @abc.abstractmethod
     def facts(self) -> list[files.Facts]:
@@ -51,7 +51,7 @@ class ImageFiles(Photos):
         return len(self.entries)
 
     def tell(self, what: str, spec: datasets.DatasetSpec, *, is_strict: bool) -> None:
-        """Tells what was left out, and refuses images whose predictions could not be told apart."""
+        """Reports what was left out, and refuses images whose predictions would have the same name or id."""
         listing.tell('predict', what, self.entries, is_strict=is_strict)
         check(self.entries, registry.FORMATS[spec.format])
 
@@ -77,7 +77,7 @@ class Records(Photos):
         return record_sets.count(self.found)
 
     def tell(self, what: str, spec: datasets.DatasetSpec, *, is_strict: bool) -> None:
-        """Has nothing to tell: records name their images, and nothing is left out."""
+        """Reports nothing: records name their images, and nothing is left out."""
 
     def facts(self) -> list[files.Facts]:
         """Returns sizes and times of the files."""
@@ -115,7 +115,7 @@ def image_files(given: str) -> listing.Listing:
 
 
 def check(found: Iterable[entries.ImageFile], form: types.ModuleType) -> None:
-    """Refuses images whose predictions could not be told apart, or not be written.
+    """Refuses images whose predictions would have the same id, or a name that is too long.
 
     Args:
       found: the images.

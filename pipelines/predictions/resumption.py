@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work on a folder of predictions that goes on where it stopped, and is complete only at the end.
+"""A folder of predictions in the making: an interrupted run is resumed, and the folder appears when complete.
 
 On this machine the folder is made as `OUTPUT.partial` and renamed. On an object store, where renaming would
 copy every file, it is made in its place, and complete when `.unfinished` in it is gone. That folder holds
@@ -45,7 +45,7 @@ class Unfinished:
 
     @classmethod
     def open(cls, output: str, job: Mapping[str, Any]) -> Self:
-        """Goes on with what an interrupted run of the same job left, or starts anew.
+        """Resumes what an interrupted run of the same job left, or starts anew.
 
         Raises:
           errors.InputError: the output is there and complete, or a file is where the unfinished folder would

@@ -30,7 +30,7 @@ class Image(NamedTuple):
     Attributes:
       name: without the folder of its split and without extension.
       encoded: its bytes, PNG or JPEG.
-      official_id: what the annotation file calls it by, if anything tells.
+      official_id: its id in the annotation file, if that is known.
     """
 
     name: str
@@ -151,7 +151,7 @@ class Handler(base.ModelHandler[Image, Predicted, Predictor]):
 
 
 def release() -> None:
-    """Lets go of the model that Beam keeps in this process until it is asked for another thing.
+    """Releases the model that Beam keeps in this process until it loads another one.
 
     TensorFlow complains if it is left to be freed while the interpreter ends.
     """

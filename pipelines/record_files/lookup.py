@@ -67,7 +67,7 @@ def dataset(paths: Iterable[str], given: str | None = None) -> datasets.DatasetS
       given: what the user calls it, or None. Its description may be gone: records keep a copy.
 
     Returns:
-      The data set, or None where nothing tells.
+      The data set, or None if nothing names it.
 
     Raises:
       errors.InputError: the records are of another data set than the given one, or of several.

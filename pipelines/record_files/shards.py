@@ -111,15 +111,6 @@ def write(name: str, staging: str, label_format: str, policy: failures.Policy) -
     return done
 
 
-def checksum(path: str) -> str:
-    """Computes what the manifest states as `crc32c` of a file."""
-    found = 0
-    with files.opened(path) as file:
-        while part := file.read(2**22):
-            found = google_crc32c.extend(found, part)
-    return f'{found:08x}'
-
-
 def _content(entry: entries.ImageFile, label_format: str) -> bytes:
     return tfrecords.frame(records.serialize(entries.load(entry), label_format))
 

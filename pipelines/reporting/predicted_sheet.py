@@ -40,11 +40,7 @@ def make(
     semantic = found.semantic(name, panoptic)
     photo, truth = _photo(photos_at, name, spec) if photos_at else (None, None)
     for given in (photo, truth):
-        if given is not None and given.shape[:2] != semantic.shape:
-            raise errors.InputError(
-                f'the prediction of {name} is {semantic.shape} (height, width), the photo {given.shape[:2]}; '
-                'check --photos'
-            )
+        _check_size(name, semantic, given)
     height, width = semantic.shape
     size = sheet.panel_size(height, width, _COLUMNS)
     drawn: list[panels.Panel] = []
@@ -69,6 +65,14 @@ def make(
     rows = [drawn[i : i + _COLUMNS] for i in range(0, len(drawn), _COLUMNS)]
     title = f'{name}    {semantic.shape[1]} x {semantic.shape[0]} px    {spec.name}'
     return sheet.Sheet(title, rows, legend)
+
+
+def _check_size(name: str, semantic: np.ndarray, given: np.ndarray | None) -> None:
+    if given is not None and given.shape[:2] != semantic.shape:
+        raise errors.InputError(
+            f'the prediction of {name} is {semantic.shape} (height, width), the photo {given.shape[:2]}; '
+            'check --photos'
+        )
 
 
 def _panoptic(

@@ -183,8 +183,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--on_error',
         choices=('fail', 'skip'),
         default='fail',
-        help=f'of an image that cannot be read: fail, or leave it out and note it in OUTPUT{ENDING}',
+        help='what to do with an image that cannot be read: end the job, or leave it out and list it in '
+        f'OUTPUT{ENDING} (default: fail)',
     )
     parser.add_argument(
-        '--max_errors', type=int, metavar='N', help='with --on_error skip: fail if there are more'
+        '--max_errors',
+        type=int,
+        metavar='N',
+        help='with --on_error skip: end the job if more than N images cannot be read',
     )

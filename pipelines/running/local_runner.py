@@ -49,7 +49,7 @@ def adapted(
 
 @contextlib.contextmanager
 def watched(beam_options: pipeline_options.PipelineOptions, console: TextIO) -> Iterator[None]:
-    """Ends the program with one line when a worker process is killed; the runner would wait for ever.
+    """Ends the program with one line when a worker process is killed: the runner would wait for ever.
 
     Raises:
       errors.JobError: one was.
@@ -85,7 +85,7 @@ def watched(beam_options: pipeline_options.PipelineOptions, console: TextIO) -> 
 
 @contextlib.contextmanager
 def quiet(beam_options: pipeline_options.PipelineOptions) -> Iterator[None]:
-    """Drops what Beam logs of workers that fail here: the exception, which comes anyway, tells it."""
+    """Silences Beam's log of workers that fail on this machine; the exception carries the same facts."""
     logger = logging.getLogger('apache_beam')
     level = logger.level
     if serves(beam_options):
@@ -98,12 +98,12 @@ def quiet(beam_options: pipeline_options.PipelineOptions) -> Iterator[None]:
 
 @contextlib.contextmanager
 def held_back(beam_options: pipeline_options.PipelineOptions) -> Iterator[TextIO]:
-    """Keeps standard error aside while workers run in parallel, for Beam prints each failure there at length.
+    """Buffers standard error while workers run in parallel, because Beam prints each failure there at length.
 
-    It is shown when the pipeline fails of anything but a user's mistake.
+    The buffer is shown if the pipeline fails for another reason than a user's mistake.
 
     Yields:
-      what still writes to the console.
+      A stream that still writes to the console.
     """
     if _mode(beam_options) == 'in_memory':
         yield sys.stderr

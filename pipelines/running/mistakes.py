@@ -19,7 +19,7 @@ _INTERRUPTED = re.compile(r'^KeyboardInterrupt\s*(?:\[while running|$)', re.MULT
 
 
 def message(error: BaseException) -> str | None:
-    """Returns the message of the `InputError` that an exception is, comes from, or tells of in its text."""
+    """Finds the message of an `InputError`: an exception, one of its causes, or one quoted in their texts."""
     seen: BaseException | None = error
     while seen is not None:
         text = f'InputError: {seen}' if isinstance(seen, errors.InputError) else str(seen)
@@ -31,7 +31,7 @@ def message(error: BaseException) -> str | None:
 
 
 def is_interrupted(error: BaseException) -> bool:
-    """Returns whether an exception is, comes from, or tells in its text of a KeyboardInterrupt."""
+    """Returns whether an exception or a cause of it is a KeyboardInterrupt, or quotes one in its text."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, KeyboardInterrupt) or _INTERRUPTED.search(str(seen)):

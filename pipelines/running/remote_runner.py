@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runners elsewhere: asked before any work whether they answer, and heard out in one line when they fail."""
+"""Runners on other machines: checked before any work begins; their failures become one line."""
 
 import contextlib
 import logging
@@ -23,7 +23,7 @@ _SHOWN = 300  # characters of what a runner says
 
 
 def check(beam_options: pipeline_options.PipelineOptions) -> None:
-    """Looks whether the server of --job_endpoint answers, where there is one, and lets jobs last.
+    """Checks that the server of --job_endpoint answers, if there is one, and lifts the time limit of jobs.
 
     Raises:
       errors.InputError: it does not.
@@ -48,7 +48,7 @@ def check(beam_options: pipeline_options.PipelineOptions) -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Drops what a runner logs and Beam's threads say; the exception, which comes anyway, tells it."""
+    """Silences the runner's log and Beam's threads; the exception carries the same facts."""
     disabled, hook = logging.root.manager.disable, threading.excepthook
 
     def listen(raised: threading.ExceptHookArgs) -> None:
@@ -66,10 +66,10 @@ def quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def in_one_line(beam_options: pipeline_options.PipelineOptions) -> Iterator[None]:
-    """Tells in one line what a runner fails of; a traceback of a worker's is passed on.
+    """Turns the failure of a runner into one line; the traceback of a worker passes through.
 
     Raises:
-      errors.JobError: it failed of no user's mistake, and of no fault of the program.
+      errors.JobError: it failed, neither by a user's mistake nor by a fault of the program.
     """
     try:
         yield

@@ -8,7 +8,7 @@ import rich.table
 
 
 def show(job: str, counted: Mapping[str, int], seconds: float) -> None:
-    """Prints what workers counted; nothing where the runner does not tell."""
+    """Prints the counters of the workers; nothing if the runner has none."""
     if not counted:
         return
     images = counted.get('images', 0)

@@ -60,8 +60,7 @@ def cityscapes(
     label_ids = truths.label_ids(root, split)
     needs_segments = prediction_files.has_panoptic(str(predictions)) or not label_ids
     truth = truths.cityscapes(root, split, scratch, python) if needs_segments else None
-    classes = truth.classes if truth else prediction_files.Classes.of(_CITYSCAPES)
-    found = prediction_files.open_folder(str(predictions), 'cityscapes', classes)
+    found = _open_cityscapes(predictions, truth)
     facts: dict[str, Any] = {}
     own, pairs = results.Means(), list[own_score.Pair]()
     if truth and found.has_panoptic:
@@ -72,14 +71,22 @@ def cityscapes(
     else:
         every = list(truth.by_name) if truth else sorted(label_ids)
         names = joined.part(every, lambda name: name in there or _has_classes(found, name), bool(there))
-    semantic = _class_pngs(found, names)
-    made = truths.label_id_files(label_ids, truth, names, scratch)
-    facts['semantic'] = list(zip(semantic, made, strict=True))
+    made = zip(
+        _class_pngs(found, names), truths.label_id_files(label_ids, truth, names, scratch), strict=True
+    )
+    facts['semantic'] = list(made)
     _announce('cityscapesScripts', len(names))
     own = dataclasses.replace(own, miou=own_score.miou(facts['semantic'], sorted(_CITYSCAPES.from_official)))
     score = _by_cityscapes_scripts(facts, scratch, python)
     instance = instance_ap.cityscapes((predictions, root), split, names, scratch, python)
     return _with_own(score, own, instance, pairs)
+
+
+def _open_cityscapes(
+    predictions: pathlib.Path, truth: panoptic_files.Panoptic | None
+) -> prediction_files.Predictions:
+    classes = truth.classes if truth else prediction_files.Classes.of(_CITYSCAPES)
+    return prediction_files.open_folder(str(predictions), 'cityscapes', classes)
 
 
 def _by_cityscapes_scripts(facts: Mapping[str, Any], scratch: pathlib.Path, python: str) -> results.Result:
@@ -101,7 +108,7 @@ def coco(
 ) -> results.Result:
     """Scores the predictions of a split in COCO layout by hotcoco and pycocotools, as `cityscapes` does.
 
-    There is no official mIoU; that figure is panpipe's. `spec` tells of categories what the file does not.
+    There is no official mIoU; that figure is panpipe's. `spec` supplies what the file lacks on categories.
     """
     truth, known = truths.coco(root, split, scratch, spec)
     there = truths.on_disk(root, split, known)

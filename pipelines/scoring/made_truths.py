@@ -47,7 +47,7 @@ def make(
 
 
 def encode(panoptic: np.ndarray, spec: datasets.DatasetSpec) -> tuple[np.ndarray, tuple[labels.Segment, ...]]:
-    """Turns a panoptic map into official form, as `segments.encode`; crowds are told as such."""
+    """Turns a panoptic map into official form, as `segments.encode`; crowds are marked as such."""
     extents, codec = masks.extents(panoptic), spec.labels
     colors, found = segments.encode(panoptic, spec, extents)
     ids = [i for i in extents if i // codec.label_divisor != codec.ignore_label]

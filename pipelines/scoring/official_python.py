@@ -28,7 +28,7 @@ def interpreter(given: str | None = None) -> str:
     That folder is looked for in the current directory and beside the environment that runs this.
 
     Raises:
-      errors.InputError: there is none; tells how to make it.
+      errors.InputError: there is none; the message states how to make it.
     """
     places = (pathlib.Path.cwd(), pathlib.Path(sys.prefix).parent)
     named = given or os.environ.get(VARIABLE)

@@ -130,7 +130,8 @@ def export(
     told = []
     for number, (path, annotation) in enumerate(chosen, 1):
         _copy(path, folder / f'{number}.png')
-        entry = segments.annotation(annotation.image_id, f'{number}.png', _measured(path, annotation.segments))
+        listed = _measured(path, annotation.segments)
+        entry = segments.annotation(annotation.image_id, f'{number}.png', listed)
         told.append({**entry, 'image_id': number} if numbered else entry)
     content: dict[str, Any] = {
         'images': [{'id': entry['image_id'], 'file_name': entry['file_name']} for entry in told],
@@ -158,7 +159,7 @@ def open_files(
     Args:
       document: the JSON file.
       folder: of its PNGs.
-      spec: tells of categories what the file does not; None where no data set is named.
+      spec: supplies what the file lacks on categories; None if no data set is named.
       has_areas, are_names_ids: as in `Panoptic`.
 
     Raises:
@@ -170,18 +171,7 @@ def open_files(
     documents.refuse_renumbered(document, named, told)
     documents.refuse_other_kinds(document, {i: one.is_thing for i, one in known.items()}, told)
     listed = list(document.categories.values()) or [documents.Category(i, None, None) for i in known]
-    categories = []
-    for one in listed:
-        category = known.get(one.id)
-        name = one.name if one.name is not None or category is None else category.name
-        is_thing = one.is_thing if one.is_thing is not None or category is None else category.is_thing
-        for field, value in {'name': name, 'isthing': is_thing}.items():
-            if value is None:
-                raise errors.InputError(
-                    f'{document.path}: category {one.id} has no {field}; add it, or name the data set: '
-                    '--dataset'
-                )
-        categories.append(documents.Category(one.id, name, is_thing))
+    categories = [_completed(one, known.get(one.id), document.path) for one in listed]
     if not categories:
         raise errors.InputError(
             f'{document.path} lists no categories; fetch the original file again, or name the data set: '
@@ -202,6 +192,18 @@ def _measured(path: str, told: Sequence[labels.Segment]) -> Sequence[labels.Segm
     ids, counts = np.unique(segments.ids(images.colors(files.read(path), path)), return_counts=True)
     areas = dict(zip(ids.tolist(), counts.tolist(), strict=True))
     return [dataclasses.replace(one, area=areas.get(one.id, 0)) for one in told]
+
+
+def _completed(told: documents.Category, known: datasets.Category | None, path: str) -> documents.Category:
+    """Adds to a category of a file what the data set knows of it."""
+    name = told.name if told.name is not None or known is None else known.name
+    is_thing = told.is_thing if told.is_thing is not None or known is None else known.is_thing
+    for field, value in {'name': name, 'isthing': is_thing}.items():
+        if value is None:
+            raise errors.InputError(
+                f'{path}: category {told.id} has no {field}; add it, or name the data set: --dataset'
+            )
+    return documents.Category(told.id, name, is_thing)
 
 
 def _copy(path: str, target: pathlib.Path) -> None:

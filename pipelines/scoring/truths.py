@@ -136,13 +136,13 @@ def coco(
       root: of the raw data set.
       split: for example 'val'.
       scratch: folder for files on the way.
-      spec: tells names and kinds of categories where the file does not; None where no data set is named.
+      spec: supplies names and kinds of categories that the file lacks; None if no data set is named.
 
     Returns:
       The ground truth, and a data set of its layout.
 
     Raises:
-      errors.InputError: there is none, it is damaged, or what it does not tell of categories is not known.
+      errors.InputError: there is none, it is damaged, or it lacks facts on categories.
     """
     for one in [spec] if spec else _OF_COCO_FORM:
         source = sources.module(one)

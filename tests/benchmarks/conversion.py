@@ -37,21 +37,23 @@ def measure(repeats: int) -> dict[str, timing.Row]:
 def _one_image(root: pathlib.Path, repeats: int) -> dict[str, timing.Row]:
     from panpipe.model import datasets
     from panpipe.model.inputs import records
-    from panpipe.pipelines import files, sources
-    from panpipe.pipelines.record_files import shards
+    from panpipe.model.storage import files
+    from panpipe.pipelines import sources
+    from panpipe.pipelines.record_files import plans, shards
+    from panpipe.pipelines.running import failures
     from panpipe.pipelines.sources import entries, images
 
     spec = datasets.find('cityscapes_panoptic')
     entry, *others = sources.module(spec).list_images(root, 'train', spec)
     photo, record = files.read(entry.path), entries.load(entry)
-    label = entry.label.read()
+    label = entry.label.read().panoptic
     small, raw = (len(records.serialize(record, way)) for way in ('zlib', 'raw'))
-    (plan,) = shards.save_plans(str(root), shards.deal('train', [entry, *others][:1], 1))
+    (shard,) = plans.deal('train', [entry], 1)
+    plans.Plan('digest', spec.name, '', 'zlib', True, {'train': (shard.name,)}).save(str(root), [shard])
+    write = functools.partial(shards.write, shard.name, str(root), 'zlib', failures.Policy())
     label_file = small - len(photo)  # about as large as the label in a record
     works = {
-        'one image': timing.Work(
-            functools.partial(shards.write, plan, str(root), 'zlib'), len(photo) + label_file + small
-        ),
+        'one image': timing.Work(write, len(photo) + label_file + small),
         'stage: check photo': timing.Work(
             functools.partial(images.upright_rgb, photo, 'png', ''), len(photo)
         ),

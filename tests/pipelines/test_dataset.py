@@ -3,13 +3,13 @@
 
 import re
 
-import layouts
 import numpy as np
 import pytest
-import yards
 from PIL import Image
 
+import layouts
 import synthetic
+import yards
 from panpipe.components import command
 from panpipe.model import datasets
 from panpipe.pipelines import dataset, sources

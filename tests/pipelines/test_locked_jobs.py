@@ -73,6 +73,7 @@ def test_two_conversions(yard, tmp_path, capsys):
         assert not [*output.glob('*.tfrecord')]
     finally:
         process.kill()  # SIGKILL: nothing is cleaned up
+        process.wait()
     assert (output / lock.NAME).exists()
     assert convert.main(arguments) == 0
     told = capsys.readouterr().err
@@ -95,6 +96,7 @@ def test_two_evaluations(yard, tmp_path, capsys):
         assert f'process {process.pid} on ' in _error(capsys)
     finally:
         process.kill()
+        process.wait()
     assert evaluate.main(arguments) == 0
     assert json.loads(output.read_text())['num_images'] == 2
     assert sorted(path.name for path in tmp_path.iterdir() if 'evaluation' in path.name) == [
@@ -141,6 +143,7 @@ def test_two_trainings(tmp_path, capsys):
         assert f'runs/first is being written by panpipe train, process {process.pid} on' in _error(capsys)
     finally:
         process.kill()
+        process.wait()
     started = time.monotonic()
     assert train.main([*arguments, *sets]) == 0
     assert time.monotonic() - started < 600

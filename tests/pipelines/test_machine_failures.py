@@ -11,13 +11,13 @@ import resource
 import shutil
 import subprocess
 
-import judged
 import numpy as np
 import pytest
-import stripes
-import yards
 
 import experiments
+import judged
+import stripes
+import yards
 from panpipe.model import train
 from panpipe.pipelines import convert, evaluate, predict, report, score, show, statistics, toy
 

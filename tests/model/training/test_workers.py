@@ -8,9 +8,9 @@ import sys
 
 import numpy as np
 import pytest
-import workers
 
 import experiments
+import workers
 
 ROUNDS = 10  # trainings in which a worker is killed
 

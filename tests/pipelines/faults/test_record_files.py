@@ -8,8 +8,9 @@ import pytest
 
 import synthetic
 from panpipe.model.inputs import records
-from panpipe.model.storage import manifest, tfrecords
+from panpipe.model.storage import files, manifest, tfrecords
 from panpipe.pipelines import convert, validate
+from panpipe.pipelines.faults import record_files
 
 
 @pytest.fixture(name='made', scope='module')
@@ -39,6 +40,14 @@ def _train(folder):
 def test_sound_records(folder, capsys):
     assert validate.main(['--records', str(folder)]) == 0
     assert '2 files are sound: 4 images, 4 of them with a label' in capsys.readouterr().out
+
+
+def test_each_file_is_read_once(folder, monkeypatch):
+    opened, seen = files.opened, []
+    monkeypatch.setattr(files, 'opened', lambda path: seen.append(path) or opened(path))
+    looked = record_files.look(str(_train(folder)))
+    assert (len(looked.names), looked.faults) == (3, ())
+    assert seen == [str(_train(folder))]
 
 
 def test_a_flipped_bit_is_told(folder, capsys):

@@ -3,11 +3,11 @@
 
 import json
 
-import judged
 import numpy as np
 import pytest
-import yards
 
+import judged
+import yards
 from panpipe.model import datasets, errors
 from panpipe.pipelines import sources
 

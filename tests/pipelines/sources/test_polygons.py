@@ -4,12 +4,12 @@
 import json
 import subprocess
 
-import judged
-import layouts
 import numpy as np
 import pytest
-import yards
 
+import judged
+import layouts
+import yards
 from panpipe.model import datasets, errors
 from panpipe.pipelines.scoring import official_python
 from panpipe.pipelines.sources import cityscapes, polygons

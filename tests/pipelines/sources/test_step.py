@@ -3,12 +3,12 @@
 
 import pathlib
 
-import judged
-import layouts
 import numpy as np
 import pytest
-import yards
 
+import judged
+import layouts
+import yards
 from panpipe.model import config, datasets, errors
 from panpipe.model.inputs import pipeline
 from panpipe.pipelines import sources

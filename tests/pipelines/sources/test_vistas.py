@@ -4,12 +4,12 @@
 import json
 import shutil
 
-import judged
-import layouts
 import numpy as np
 import pytest
-import yards
 
+import judged
+import layouts
+import yards
 from panpipe.model import datasets, errors
 from panpipe.pipelines import sources
 
