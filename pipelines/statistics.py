@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The statistics job: what is in the records, and what that suggests for the configuration.
+"""The statistics job: what is in the records, what looks odd, and what that suggests for the configuration.
 
-It writes OUTPUT/statistics.json and OUTPUT/transform_graph, the graph of TensorFlow Transform that holds the
-same numbers.
+It writes OUTPUT/statistics.json, and OUTPUT/transform_graph, the graph of TensorFlow Transform that holds the
+same numbers; OUTPUT/findings.json: images that look alike, within splits and between them, empty ones, things
+too small for an output stride, classes by split; and OUTPUT/statistics.html, a page of all that.
+Advice is printed, too, each line with its cure. Name all splits, so that they are compared.
 """
 
 import argparse
@@ -21,16 +23,19 @@ import rich.table
 from panpipe.model import datasets, errors
 from panpipe.model.inputs import records
 from panpipe.model.jobs import command_line, outputs, quiet
-from panpipe.model.metrics import data_statistics, result_files
+from panpipe.model.metrics import data_findings, data_statistics, result_files
 from panpipe.model.storage import addresses, cache, files, lock
 from panpipe.pipelines import execution
-from panpipe.pipelines.record_files import lookup, summary
+from panpipe.pipelines.record_files import lookup, oddities, summary
+from panpipe.pipelines.reporting import data_page
 from panpipe.pipelines.running import failures, totals
 
 _FACTS, _GRAPH, _STAGING = 'statistics.json', 'transform_graph', '.unfinished-statistics'
+_FINDINGS, _PAGE = 'findings.json', 'statistics.html'
 _EXAMPLES = (
     "panpipe statistics --dataset cityscapes_panoptic --input 'records/train*' --output statistics",
     "panpipe statistics --dataset coco_panoptic --input 'a/train*,b/train*' --output statistics",
+    'panpipe statistics --input records --output statistics',
 )
 
 
@@ -67,8 +72,21 @@ def _statistics(arguments: argparse.Namespace, beam_arguments: Sequence[str]) ->
         print('panpipe statistics: wrote the template')
         return
     path = addresses.join(output, _FACTS)
-    _show(result_files.read_typed(data_statistics.Statistics, path, 'statistics'))
+    facts = result_files.read_typed(data_statistics.Statistics, path, 'statistics')
+    _show(facts)
+    _advise(output, facts)
     totals.show('statistics', counted, time.monotonic() - started)
+
+
+def _advise(output: str, facts: data_statistics.Statistics) -> None:
+    """Prints advice, and writes the page."""
+    path = addresses.join(output, _FINDINGS)
+    found = result_files.read_typed(data_findings.Findings, path, 'statistics')
+    for line in data_findings.advice(found):
+        print(f'advice: {line}')
+    page = addresses.join(output, _PAGE)
+    files.write_whole(page, data_page.render(facts, found).encode())
+    print(f'panpipe statistics: wrote {page}')
 
 
 @contextlib.contextmanager
@@ -118,7 +136,7 @@ class Plan:
 
 
 def build(root: beam.Pipeline, plan: Plan) -> None:
-    """Lays out the pipeline: analyzes records, writes the graph and its figures."""
+    """Lays out the pipeline: analyzes records, looks for oddities, writes the graph and all figures."""
     with quiet.start():
         from panpipe.pipelines.record_files import analysis
 
@@ -129,7 +147,8 @@ def build(root: beam.Pipeline, plan: Plan) -> None:
     scratch = addresses.join(plan.staging, 'scratch')
     graph = checked.results | analysis.AnalyzeRecords(plan.spec.labels, plan.graph, scratch)
     letters = (read.letters, checked.letters) | failures.JoinLetters()
-    _ = (graph, letters) | WriteStatistics(plan)
+    found = root | oddities.FindOddities(plan.paths, plan.spec)
+    _ = (graph, found, letters) | WriteStatistics(plan)
 
 
 @dataclasses.dataclass(eq=False)
@@ -153,10 +172,10 @@ class CheckRecords(beam.PTransform):
 
 @dataclasses.dataclass(eq=False)
 class WriteStatistics(beam.PTransform):
-    """Writes the graph and the figures that it holds into the output.
+    """Writes the graph, the figures that it holds, and the findings into the output.
 
     Attributes:
-      plan: names both.
+      plan: names the places.
     """
 
     plan: Plan
@@ -165,9 +184,10 @@ class WriteStatistics(beam.PTransform):
         super().__init__()
 
     def expand(self, done: Any) -> beam.PCollection:
-        """Takes the element that follows the written graph, and dead letters."""
-        written, letters = done
-        return written | 'Write' >> beam.Map(_finish, self.plan, beam.pvalue.AsList(letters))
+        """Takes the element that follows the written graph, the findings, and dead letters."""
+        written, found, letters = done
+        sides = beam.pvalue.AsSingleton(found), beam.pvalue.AsList(letters)
+        return written | 'Write' >> beam.Map(_finish, self.plan, *sides)
 
 
 def _checked(serialized: bytes) -> Iterator[bytes]:
@@ -176,8 +196,10 @@ def _checked(serialized: bytes) -> Iterator[bytes]:
     yield serialized
 
 
-def _finish(written: object, plan: Plan, letters: Sequence[failures.DeadLetter]) -> None:
-    """Reads the graph's values, and puts it and what they say into the output. Runs on a worker."""
+def _finish(
+    written: object, plan: Plan, odd: data_findings.Findings, letters: Sequence[failures.DeadLetter]
+) -> None:
+    """Reads the graph's values, and puts it, what they say and the findings into the output. On a worker."""
     del written
     from panpipe.pipelines.record_files import label_counts
 
@@ -186,6 +208,7 @@ def _finish(written: object, plan: Plan, letters: Sequence[failures.DeadLetter])
     place = addresses.join(plan.output, _GRAPH)
     files.delete([place])
     files.move_tree(plan.graph, place)
+    result_files.write_typed(addresses.join(plan.output, _FINDINGS), odd)
     result_files.write_typed(addresses.join(plan.output, _FACTS), found)
 
 

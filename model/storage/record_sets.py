@@ -65,6 +65,16 @@ def complete(option: str, found: Sequence[files.Facts]) -> list[files.Facts]:
     return [told for folder, group in by_folder.items() for told in _of_folder(option, folder, group)]
 
 
+def split_of(path: str) -> str:
+    """Returns the split that the name of a file tells, an empty text if none.
+
+    >>> split_of('gs://bucket/val-00003-of-00010.tfrecord'), split_of('mine.tfrecord')
+    ('val', '')
+    """
+    name = _SHARD.fullmatch(addresses.name(path))
+    return name['split'] if name else ''
+
+
 def count(found: Iterable[files.Facts]) -> int:
     """Counts records: as the manifests say, or by the headers of files."""
     return sum(shard.records if shard else tfrecords.count(told.path) for told, shard in _described(found))

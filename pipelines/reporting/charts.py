@@ -2,7 +2,7 @@
 """Charts of an evaluation, drawn as SVG that is legible on white and on black."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 import matplotlib.figure
@@ -44,6 +44,35 @@ def confusion(counts: np.ndarray, names: Sequence[str]) -> str:
         axes.set_xticks([])
         axes.set_yticks([])
     return svg(figure, 'confusion')
+
+
+def bars(names: Sequence[str], series: Mapping[str, Sequence[float]], *, is_log: bool = False) -> str:
+    """Draws a group of horizontal bars a name.
+
+    Args:
+      names: of the groups, from the top.
+      series: by what it is called, one value a name.
+      is_log: the axis is logarithmic; a value of 0 has no bar.
+
+    Returns:
+      An `<svg>` element.
+    """
+    height = 0.8 + len(names) * max(0.16, 0.11 * len(series))
+    figure = matplotlib.figure.Figure(figsize=(5, height), layout='constrained')
+    axes = figure.add_subplot()
+    places, thick = np.arange(len(names)), 0.8 / max(len(series), 1)
+    for number, (label, values) in enumerate(series.items()):
+        axes.barh(places + (number - (len(series) - 1) / 2) * thick, values, thick, label=label)
+    axes.set_yticks(places, names, parse_math=False)
+    axes.invert_yaxis()
+    if is_log:
+        axes.set_xscale('log')
+    axes.tick_params(colors=GREY, labelsize=7)
+    axes.grid(color=GREY, alpha=0.25, axis='x')
+    for spine in axes.spines.values():
+        spine.set_color(GREY)
+    figure.legend(loc='outside upper right', ncols=3, fontsize=8, labelcolor=GREY, framealpha=0)
+    return svg(figure, 'bars')
 
 
 def svg(figure: matplotlib.figure.Figure, salt: str) -> str:

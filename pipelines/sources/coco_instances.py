@@ -142,7 +142,8 @@ def _plain(told: Any) -> Any:
         number, given = told['id'], told['segmentation']
     except (AttributeError, KeyError, TypeError):
         return told
-    if not (type(image_id) is type(category) is type(number) is int and crowd in (0, 1, None)):
+    is_plain = fields.is_number(image_id) and type(category) is type(number) is int
+    if not is_plain or crowd not in (0, 1, None):
         return told
     return (
         (image_id, painting.Mask(str(number), category, bool(crowd), _encoded(given)))

@@ -119,7 +119,8 @@ def test_weights(facts):
 
 def test_leaves_nothing_unfinished_and_replaces_what_was(folder):
     out = folder / 'out'
-    assert {path.name for path in out.iterdir()} == {'statistics.json', 'transform_graph'}
+    written = {'statistics.json', 'findings.json', 'statistics.html', 'transform_graph'}
+    assert {path.name for path in out.iterdir()} == written
     assert (out / 'transform_graph/transform_fn').is_dir()
     (out / 'transform_graph/stale').write_text('x')
     (folder / 'b.tfrecord').unlink()

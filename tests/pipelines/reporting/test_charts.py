@@ -82,3 +82,10 @@ def test_nothing_is_black_or_white_on_purpose():
     svg = charts.confusion(COUNTS, NAMES)
     assert charts.GREY in svg
     assert 'fill: none' in svg
+
+
+def test_bars_name_their_groups_and_series():
+    drawn = charts.bars(['road', 'a$b$'], {'train': [1.0, 0.0], 'val': [2.0, 3.0]}, is_log=True)
+    assert drawn == charts.bars(['road', 'a$b$'], {'train': [1.0, 0.0], 'val': [2.0, 3.0]}, is_log=True)
+    for text in ('road', 'a$b$', 'train', 'val'):
+        assert f'>{text}</text>' in drawn
