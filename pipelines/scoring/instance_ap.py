@@ -138,7 +138,8 @@ def _truth(
     for form in _TRUTH_FORMS:
         path = root / form.format(split)
         if path.is_file():
-            return _file(str(path), truth, judged, things), path.name
+            is_made = root not in pathlib.Path(truth.document.path).parents
+            return _file(str(path), truth, judged, things, need_masks=not is_made), path.name
     annotations = []
     for one in judged:
         annotations += list(_annotations(one, truth, things))
@@ -154,6 +155,8 @@ def _file(
     truth: panoptic_files.Panoptic,
     judged: Sequence[documents.Annotation],
     things: Mapping[int, str],
+    *,
+    need_masks: bool,
 ) -> dict[str, Any]:
     """Reads an instance file as far as it is of judged images, and says what was left out of it."""
     images = []
@@ -161,7 +164,7 @@ def _file(
         size = image_files.header(truth.png(one)).size
         images.append(instances.Judged(one.image_id, truth.document.image_name(one), size))
     stuff = [str(one.name) for one in truth.categories if not one.is_thing]
-    found = instances.read(path, images, things, stuff)
+    found = instances.read(path, images, things, stuff, need_masks=need_masks)
     if found.left_out:
         print(f'panpipe score: {pathlib.PurePath(path).name}: left out: {found.left_out}', file=sys.stderr)
     return {

@@ -50,7 +50,14 @@ class Instances:
     left_out: str
 
 
-def read(path: str, judged: Sequence[Judged], things: Mapping[int, str], stuff: Collection[str]) -> Instances:
+def read(
+    path: str,
+    judged: Sequence[Judged],
+    things: Mapping[int, str],
+    stuff: Collection[str],
+    *,
+    need_masks: bool = True,
+) -> Instances:
     """Reads an instance file.
 
     Args:
@@ -58,6 +65,8 @@ def read(path: str, judged: Sequence[Judged], things: Mapping[int, str], stuff: 
       judged: images that are judged, at least one.
       things: names of the thing classes, by their numbers in the panoptic file.
       stuff: names of its other classes.
+      need_masks: refuse an annotation without a mask, for whoever finds the object would be wrong; else leave
+        it out, as where the panoptic annotations are made of this file.
 
     Raises:
       errors.InputError: the file is of another form, lists none of the judged images, or an annotation has a
@@ -76,7 +85,7 @@ def read(path: str, judged: Sequence[Judged], things: Mapping[int, str], stuff: 
             raise told.wrong('image_id', 'the id of an image that the file lists')
         if image_id not in images:
             continue
-        if run_lengths.is_empty(told.told.get('segmentation')):
+        if not need_masks and run_lengths.is_empty(told.told.get('segmentation')):
             left_out['annotations without mask'] += 1
         elif name in stuff:
             left_out[f'annotations of stuff ({name})'] += 1

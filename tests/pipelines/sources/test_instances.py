@@ -23,10 +23,10 @@ ANNOTATIONS = [
 ]
 
 
-def _read(tmp_path, annotations=ANNOTATIONS, images=IMAGES, categories=CATEGORIES, judged=JUDGED):
+def _read(tmp_path, annotations=ANNOTATIONS, images=IMAGES, categories=CATEGORIES, judged=JUDGED, **more):
     path = tmp_path / 'instances.json'
     path.write_text(json.dumps({'images': images, 'annotations': annotations, 'categories': categories}))
-    return instances.read(str(path), judged, THINGS, STUFF)
+    return instances.read(str(path), judged, THINGS, STUFF, **more)
 
 
 def _with(**changes):
@@ -58,10 +58,13 @@ def test_an_area_that_is_not_told_is_that_of_the_mask(tmp_path):
 
 
 @pytest.mark.parametrize('given', [None, [], [[]]])
-def test_annotations_without_a_mask_are_left_out(tmp_path, given):
-    found = _read(tmp_path, [*ANNOTATIONS, {'image_id': 9, 'category_id': 3, 'segmentation': given}])
+def test_annotations_without_a_mask_are_left_out_or_refused(tmp_path, given):
+    told = [*ANNOTATIONS, {'image_id': 9, 'category_id': 3, 'segmentation': given}]
+    found = _read(tmp_path, told, need_masks=False)
     assert [one['image_id'] for one in found.annotations] == [9, 'b']
     assert found.left_out == '1 annotations without mask'
+    with pytest.raises(errors.InputError, match=r'annotation .* must be polygons .*; or take it out'):
+        _read(tmp_path, told)
 
 
 def _renumbered(entries, name, number):
@@ -111,6 +114,7 @@ def test_what_is_left_out_is_told(tmp_path):
         (_with(category_id=7), r'must be a category whose name is a thing of the .* \(person, car, …\)'),
         (_with(area=-1), 'area of the annotation .* must be a number from 0 on'),
         (_with(iscrowd=3), 'iscrowd of the annotation .* must be 0 or 1'),
+        (_with(segmentation=[]), 'must be polygons of 6 numbers or more'),
         (
             _with(segmentation=[[1, 1, 2, 2]]),
             'must be polygons of 6 numbers or more, or a run-length coded mask; or take',
