@@ -65,6 +65,14 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         help='number of files a split (default: one for each 128 MB of images, at least 10)',
     )
+    _add_label_options(parser)
+    command_line.add_raw_data(parser)
+    failures.add_arguments(parser)
+    return parser
+
+
+def _add_label_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what decides how labels are read and stored."""
     parser.add_argument(
         '--label_format',
         choices=records.LABEL_FORMATS,
@@ -81,9 +89,6 @@ def _parser() -> argparse.ArgumentParser:
         action='store_true',
         help='read semantic-only label maps, for networks without an instance branch',
     )
-    command_line.add_raw_data(parser)
-    failures.add_arguments(parser)
-    return parser
 
 
 def _convert(arguments: argparse.Namespace, beam_arguments: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ import importlib.metadata
 import os
 import pathlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from panpipe.pipelines.scoring import (
     truths,
 )
 from panpipe.pipelines.scoring import pairs as scoring_pairs
+from panpipe.pipelines.sources import documents
 
 _CITYSCAPES = datasets.SPECS['cityscapes_panoptic']
 
@@ -69,12 +70,9 @@ def cityscapes(
         own = own_score.panoptic(own_score.count(truth, found, pairs).panoptic)
         facts = _files(truth, found, pairs, scratch, numbered=False)
     else:
-        every = list(truth.by_name) if truth else sorted(label_ids)
-        names = joined.part(every, lambda name: name in there or _has_classes(found, name), bool(there))
-    made = zip(
-        _class_pngs(found, names), truths.label_id_files(label_ids, truth, names, scratch), strict=True
-    )
-    facts['semantic'] = list(made)
+        names = _with_classes(list(truth.by_name) if truth else sorted(label_ids), found, there)
+    true = truths.label_id_files(label_ids, truth, names, scratch)
+    facts['semantic'] = list(zip(_class_pngs(found, names), true, strict=True))
     _announce('cityscapesScripts', len(names))
     own = dataclasses.replace(own, miou=own_score.miou(facts['semantic'], sorted(_CITYSCAPES.from_official)))
     score = _by_cityscapes_scripts(facts, scratch, python)
@@ -207,6 +205,13 @@ def _files(
         'prediction_json': paths[1],
         'prediction_folder': str(folders[1]),
     }
+
+
+def _with_classes(
+    every: Sequence[str], found: prediction_files.Predictions, there: Collection[documents.ImageId]
+) -> list[str]:
+    """Chooses images that were downloaded, or of which there is a PNG of class ids."""
+    return joined.part(every, lambda name: name in there or _has_classes(found, name), bool(there))
 
 
 def _has_classes(found: prediction_files.Predictions, name: str) -> bool:
