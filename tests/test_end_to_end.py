@@ -71,6 +71,14 @@ def test_the_parts_of_a_mask_transformer_fit(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_mask_transformer_learns_toy_streets(tmp_path):
+    """Official Cityscapes scoring of images that it was not trained with."""
+    output, score = _run(tmp_path, '--config', KMAX)
+    assert score['pq']['all'] >= 60
+    _agrees(output, score)
+
+
+@pytest.mark.slow
 def test_learns_two_coco_photos(tmp_path):
     """Official COCO scoring, 133 classes, crowd present."""
     arguments = ['--raw_data', str(shared.sample('coco')), '--config', str(CONFIGS / 'coco.textproto')]
