@@ -4,6 +4,7 @@
 Data sets are compared by contents, not by how their paths are spelled; what differs is told in one line.
 """
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -15,6 +16,7 @@ import tensorflow as tf
 
 import experiments
 import judged
+import small_statistics
 import yards
 from panpipe.components import checks
 from panpipe.model import config, datasets, errors
@@ -200,12 +202,14 @@ def test_records_of_another_set_are_told(yard, tmp_path, capsys):
 
 def test_statistics_of_another_set_are_told(yard, tmp_path):
     spec = datasets.find('yard/yard.json')
-    facts = {'dataset': spec.name, 'description': json.loads(spec.description.encoded())}
+    changes = {'dataset': spec.name, 'description': spec.description}
+    found = dataclasses.replace(small_statistics.FOUND, **changes)
+    result_files.write_typed('statistics.json', found)
     different = _renumbered(yard, tmp_path / 'different.json')
     with pytest.raises(
         errors.InputError, match=r'statistics are of yard/yard\.json, but dataset is .*different'
     ):
-        checks._fits(config.Experiment(), facts, str(different))
+        checks._fits(config.Experiment(), 'statistics.json', str(different))
 
 
 def test_a_run_keeps_the_description(yard, tmp_path, monkeypatch):
