@@ -95,7 +95,7 @@ def _run_chief(arguments: argparse.Namespace, experiment: config.Experiment, pla
             model_dir, experiment.experiment_name, experiment.trainer_options.num_checkpoints_to_keep
         )
         _check_dataset(experiment, directory)
-        with _locked(arguments, experiment.experiment_name):
+        with _locked(arguments, experiment.experiment_name), directory.cleaned():
             _MODES[arguments.mode](experiment, directory, place)
 
 

@@ -8,10 +8,11 @@
                      …/best/     checkpoint, ckpt-<step>.*, best.json
 """
 
+import contextlib
 import functools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -67,6 +68,17 @@ class RunDirectory:
         return tf.train.CheckpointManager(
             checkpoint, os.path.join(self.path, os.path.dirname(BEST)), max_to_keep=1, checkpoint_name='ckpt'
         )
+
+    @contextlib.contextmanager
+    def cleaned(self) -> Iterator[None]:
+        """Removes what TensorFlow began of a checkpoint where the block fails, as on a full disk."""
+        try:
+            yield
+        except BaseException:
+            folders = (self.path, os.path.join(self.path, os.path.dirname(BEST)))
+            begun = (os.path.join(one, name) for one in folders for name in files.names(one))
+            files.delete(path for path in begun if path.endswith('_temp'))
+            raise
 
     def keep_dataset(self, spec: datasets.DatasetSpec) -> None:
         """Writes down the data set that the run is trained on, unless that is done."""

@@ -201,7 +201,7 @@ def test_a_checkpoint_is_whole_or_absent(tmp_path, capsys, request, condition):
     fields = (
         *experiments.overrides(pattern, 2),
         'experiment_name=first',
-        'trainer_options.save_summaries_steps=9',
+        'trainer_options.save_summaries_steps=8',
     )
     given = ['--config', str(experiments.CONFIG), '--model_dir', str(place / 'runs'), '--mode', 'train']
     arguments = [*given, *(f'--set={field}' for field in fields)]
