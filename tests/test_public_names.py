@@ -24,7 +24,7 @@ PUBLIC = [
     (merge.panoptic_from_heads, f'heads labels height width {_CENTERS}'),
     (merge.op_available, ''),
     (targets.targets, 'panoptic labels sigma small_instance_threshold small_instance_weight'),
-    (pipeline.training_samples, 'experiment batch_size seed start'),
+    (pipeline.training_samples, 'experiment batch_size seed start share'),
     (quality.PanopticQuality.from_maps, _MAPS),
     (quality.ConfusionMatrix.from_maps, _MAPS),
     (total.loss, 'heads targets loss_options labels choices'),

@@ -79,6 +79,7 @@ def _trained(records, folder, architecture):
     return settings, folder / 'run'
 
 
+@pytest.mark.slow
 def test_from_label_maps_to_a_score(raw, records, tmp_path):
     settings, run = _trained(records, tmp_path, 'panoptic_deeplab')
     evaluation = json.loads((run / 'evaluation.json').read_text())

@@ -409,7 +409,7 @@ def test_categories_that_are_numbered_otherwise_are_refused(tmp_path, yard, caps
     yard.edit(_swap, folder / 'panoptic.json')
     assert judged.evaluated(folder, yard.root, yard.dataset) is None
     told = _error(capsys)
-    assert "category 9 is 'crate', which has the number 12 in the data set" in told
+    assert f"category 9 is 'crate', which has the number 12 in {yard.dataset}; both must" in told
     assert judged.scored(folder, yard.root, yard.dataset) is None
     assert f'which has the number 12 in {yard.panoptic}; both must' in _error(capsys)
     yard.edit(_swap)

@@ -164,6 +164,8 @@ def test_coco_layout_with_names_instead_of_numbers(tmp_path):
     pairs = _predict_split(tmp_path, raw, COCO, 4)
     path = raw / 'annotations' / 'panoptic_val2017.json'
     content = json.loads(path.read_text())
+    for entry in content['images']:
+        entry['id'] = f'street {entry["id"]}'
     for entry in content['annotations']:
         entry['image_id'] = f'street {entry["image_id"]}'
     path.write_text(json.dumps(content))

@@ -80,6 +80,7 @@ def test_training_leaves_its_first_batch_once(run):
     assert all([step for step, *_ in shown] == [0] for shown in found.values())
 
 
+@pytest.mark.slow
 def test_files_have_the_names_of_deeplab2_and_the_size_of_the_image(run):
     names = {path.name for path in (run / run_folder.PICTURES).iterdir()}
     assert names == {f'{number:06d}_{kind}.png' for number in range(3) for kind in evaluated.Kind}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The runner of this machine is quiet, and tells of killed workers; workers end with their driver."""
+"""The runner of this machine is quiet; workers end with their driver. (Killed ones: test_interruptions.py.)"""
 
 import contextlib
 import logging
@@ -57,26 +57,6 @@ def test_what_workers_print_is_shown_only_with_a_fault_of_the_program(error, is_
     told = capfd.readouterr().err
     assert 'progress' in told
     assert ('a long traceback' in told) == is_shown
-
-
-def test_a_killed_worker_ends_the_job_with_one_line():
-    before, words = (
-        threading.excepthook,
-        r'a worker process was killed \(exit status -9\); run the same command',
-    )
-    with pytest.raises(errors.JobError, match=words), local_runner.watched(_options(PROCESSES), sys.stderr):
-        _wait_for_a_worker_that_dies()
-    assert threading.excepthook is before
-
-
-def _wait_for_a_worker_that_dies():
-    def die():
-        raise RuntimeError('exit status -9')
-
-    worker = threading.Thread(target=die, name='run_worker')
-    worker.start()
-    worker.join()
-    threading.Event().wait(10)
 
 
 def test_a_worker_ends_with_the_process_that_started_it():
