@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The runner of this machine is quiet; workers end with their driver. (Killed ones: test_interruptions.py.)"""
+"""The runner of this machine is quiet; workers end with their driver. Killed ones: test_interruptions.py."""
 
 import contextlib
 import logging
