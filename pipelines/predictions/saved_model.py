@@ -101,8 +101,9 @@ class Predictor:
 
 
 def _refused(name: str, shape: Sequence[int], error: Exception) -> str:
-    """Says that the model cannot predict an image, and why: what TensorFlow says, the first line of it."""
-    reason = ' '.join(str(getattr(error, 'message', error)).partition('\n')[0].split())
+    """Says that the model cannot predict an image, and why: TensorFlow's last line but for the names of nodes."""
+    lines = [' '.join(line.split()) for line in str(getattr(error, 'message', error)).splitlines()]
+    reason = next((line for line in reversed(lines) if line and not line.startswith('[[')), '')
     is_memory = type(error).__name__ == 'ResourceExhaustedError'
     cure = 'make it smaller, or take a larger machine' if is_memory else 'make it larger or less narrow'
     return (

@@ -235,6 +235,7 @@ def test_an_image_that_fails_in_the_model_is_named_or_skipped(crops, photos, tmp
     (told,) = (line for line in capsys.readouterr().err.splitlines() if ': error: ' in line)
     if how == 'strip':
         assert 'image strip, 3 x 1920 pixels (height x width), cannot be predicted' in told
+        assert 'Graph execution error' not in told
         assert 'make it larger or less narrow, or leave it out (--on_error skip)' in told
     assert not (tmp_path / 'out').exists()
     assert _run(crops, photos, tmp_path / 'out', '--on_error', 'skip') == 0
