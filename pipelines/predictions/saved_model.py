@@ -101,7 +101,7 @@ class Predictor:
 
 
 def _refused(name: str, shape: Sequence[int], error: Exception) -> str:
-    """Says that the model cannot predict an image, and why: TensorFlow's last line but for the names of nodes."""
+    """Says that the model cannot predict an image, and why: TensorFlow's last line but for nodes' names."""
     lines = [' '.join(line.split()) for line in str(getattr(error, 'message', error)).splitlines()]
     reason = next((line for line in reversed(lines) if line and not line.startswith('[[')), '')
     is_memory = type(error).__name__ == 'ResourceExhaustedError'
