@@ -17,7 +17,6 @@ from panpipe.components import jobset, notes, pipeline, profiles, steps
 _RETRIES, _BACKOFF, _BACKOFF_FACTOR = 2, '30s', 2.0
 # Argo labels the pods of a run with the name of its workflow.
 _RUN_LABEL = "metadata.labels['workflows.argoproj.io/workflow']"
-_SHARED_MEMORY = '/dev/shm'
 # Of a step that only follows the pods that train.
 _FOLLOWER = profiles.Needs(cpu='100m', memory='500Mi', memory_limit='2Gi')
 
@@ -104,15 +103,6 @@ def _ask(task: Any, needs: profiles.Needs) -> None:
     for label, value in needs.node_selector.items():
         kubernetes.add_node_selector(task, label_key=label, label_value=value)
     for taint in needs.tolerations:
-        _tolerate(task, taint)
+        kubernetes.add_toleration(task, **profiles.toleration(taint))
     if needs.shm:
-        kubernetes.empty_dir_mount(task, 'shm', _SHARED_MEMORY, medium='Memory', size_limit=needs.shm)
-
-
-def _tolerate(task: Any, taint: str) -> None:
-    key, _, effect = taint.rpartition(':')
-    key, is_equal, value = key.partition('=')
-    if is_equal:
-        kubernetes.add_toleration(task, key=key, operator='Equal', value=value, effect=effect)
-    else:
-        kubernetes.add_toleration(task, key=key, operator='Exists', effect=effect)
+        kubernetes.empty_dir_mount(task, 'shm', profiles.SHARED_MEMORY, medium='Memory', size_limit=needs.shm)

@@ -18,7 +18,6 @@ CONTAINER = 'train'
 _RESTARTS = 10  # of all pods together, after one was lost
 _MISTAKE = 2  # exit status: to start again would not help
 _SECONDS_TO_SAVE = 30  # from SIGTERM to SIGKILL
-_SHARED_MEMORY = '/dev/shm'
 
 
 def template(
@@ -61,7 +60,7 @@ def template(
         'terminationGracePeriodSeconds': _SECONDS_TO_SAVE,
         'containers': [container],
         'nodeSelector': dict(needs.node_selector),
-        'tolerations': [_toleration(taint) for taint in needs.tolerations],
+        'tolerations': [profiles.toleration(taint) for taint in needs.tolerations],
         'volumes': [volume for volume, _ in mounts],
     }
     return _job_set(number, {key: value for key, value in pod.items() if value})
@@ -134,17 +133,8 @@ def _secrets(volumes: Mapping[str, str]) -> list[tuple[dict[str, Any], str]]:
 
 
 def _shared_memory(size: str) -> list[tuple[dict[str, Any], str]]:
-    return [({'name': 'shm', 'emptyDir': {'medium': 'Memory', 'sizeLimit': size}}, _SHARED_MEMORY)] * bool(
-        size
-    )
-
-
-def _toleration(taint: str) -> dict[str, str]:
-    key, _, effect = taint.rpartition(':')
-    key, is_equal, value = key.partition('=')
-    if is_equal:
-        return {'key': key, 'operator': 'Equal', 'value': value, 'effect': effect}
-    return {'key': key, 'operator': 'Exists', 'effect': effect}
+    volume = {'name': 'shm', 'emptyDir': {'medium': 'Memory', 'sizeLimit': size}}
+    return [(volume, profiles.SHARED_MEMORY)] if size else []
 
 
 def _owner(environment: Mapping[str, str]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ STEPS = (
     'summary',
 )
 _ACCELERATED = ('train', 'evaluate', 'predict')
+SHARED_MEMORY = '/dev/shm'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,3 +177,12 @@ def _read(name: str) -> dict[str, Any]:
 
 def _shipped_text() -> str:
     return importlib.resources.files('panpipe.components').joinpath('profiles.toml').read_text()
+
+
+def toleration(taint: str) -> dict[str, str]:
+    """Reads KEY[=VALUE]:EFFECT as the toleration of a pod."""
+    key, _, effect = taint.rpartition(':')
+    key, is_equal, value = key.partition('=')
+    if is_equal:
+        return {'key': key, 'operator': 'Equal', 'value': value, 'effect': effect}
+    return {'key': key, 'operator': 'Exists', 'effect': effect}
