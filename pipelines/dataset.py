@@ -17,6 +17,7 @@ from rich import console, table
 
 from panpipe.model import datasets, errors, image_files
 from panpipe.model.jobs import command_line, progress
+from panpipe.model.metrics import data_statistics
 from panpipe.model.storage import addresses, reach
 from panpipe.pipelines import sources
 from panpipe.pipelines.sources import listing, survey
@@ -29,7 +30,6 @@ _EXAMPLES = (
 )
 _SAMPLE = 50
 _MOST_FAULTS, _MOST_NAMES = 5, 8
-_STRIDE = 32  # the largest output stride of the networks
 _UNLABELLED = 'test'
 
 
@@ -204,7 +204,7 @@ def findings(splits: Mapping[str, Split], spec: datasets.DatasetSpec) -> Iterato
             where = 'any image' if seen.images == len(found) else f'the {seen.images} images that were read'
             yield f'{name}: not in {where}: {_some(unseen)}'
     largest = [split.seen.largest for split in splits.values()]
-    sides = [math.ceil((max(values) - 1) / _STRIDE) * _STRIDE + 1 for values in zip(*largest, strict=True)]
+    sides = [data_statistics.crop_side(max(values)) for values in zip(*largest, strict=True)]
     yield f'the crop_size that holds every image that was read is {sides[0]} x {sides[1]}'
 
 

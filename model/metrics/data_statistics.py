@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 from panpipe.model.storage import descriptions
 
+_STRIDE = 32  # the largest output stride of the networks
+
 
 @dataclasses.dataclass(frozen=True)
 class Extent:
@@ -103,3 +105,8 @@ class Statistics:
     def named(self) -> descriptions.Named:
         """The data set, as others keep a copy of it."""
         return descriptions.Named(self.dataset, self.description)
+
+
+def crop_side(side: int) -> int:
+    """Returns the smallest side of a crop, a multiple of 32 plus 1, that holds a side of an image."""
+    return -(-(side - 1) // _STRIDE) * _STRIDE + 1

@@ -9,7 +9,6 @@ import numpy as np
 from panpipe.model import datasets, errors
 from panpipe.model.metrics import data_statistics
 
-_STRIDE = 32  # the largest output stride of the networks
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -40,7 +39,7 @@ def summarize(values: Mapping[str, np.ndarray], spec: datasets.DatasetSpec) -> d
         labelled_images=labelled,
         height=height,
         width=width,
-        crop_size=(_crop(height.max), _crop(width.max)),
+        crop_size=(data_statistics.crop_side(height.max), data_statistics.crop_side(width.max)),
         void_share=_ratio(pixels[-2], pixels.sum()),
         crowd_segments=int(values['crowds'].sum()),
         instances=_instances(values, labelled),
@@ -58,10 +57,6 @@ def class_weights(pixels: np.ndarray) -> np.ndarray:
 def _extent(values: Mapping[str, np.ndarray], name: str, count: int) -> data_statistics.Extent:
     smallest, total, largest = (int(values[f'{name}_{end}'][0]) for end in ('min', 'sum', 'max'))
     return data_statistics.Extent(smallest, total / count, largest)
-
-
-def _crop(side: int) -> int:
-    return -(-(side - 1) // _STRIDE) * _STRIDE + 1
 
 
 def _ratio(part: Any, whole: Any) -> float:
