@@ -25,6 +25,14 @@ _COUNTERS = 'panpipe'
 _PLACES = ('temp_location', 'staging_location', 'template_location')
 
 
+class Step(beam.PTransform):
+    """Is the base of transforms that are dataclasses, made with `eq=False`: Beam keeps transforms in sets."""
+
+    def __post_init__(self) -> None:
+        """Does what Beam wants done of each transform."""
+        super().__init__()
+
+
 def options(arguments: Sequence[str] = ()) -> pipeline_options.PipelineOptions:
     """Reads Beam's own options, for example `--runner=DataflowRunner --project=…`; see Beam's documentation.
 

@@ -146,7 +146,7 @@ def build(
 
 
 @dataclasses.dataclass(eq=False)
-class Predict(beam.PTransform):
+class Predict(execution.Step):
     """Lets the model predict images.
 
     Attributes:
@@ -155,9 +155,6 @@ class Predict(beam.PTransform):
 
     handler: saved_model.Handler
 
-    def __post_init__(self) -> None:
-        super().__init__()
-
     def expand(self, images: beam.PCollection) -> Any:
         """Returns an `Outcome`: predicted maps, and dead letters."""
         predicted = images | 'Infer' >> base.RunInference(self.handler)
@@ -165,7 +162,7 @@ class Predict(beam.PTransform):
 
 
 @dataclasses.dataclass(eq=False)
-class RefuseTwins(beam.PTransform):
+class RefuseTwins(execution.Step):
     """Refuses images whose files or whose ids would be the same.
 
     Attributes:
@@ -173,9 +170,6 @@ class RefuseTwins(beam.PTransform):
     """
 
     format_name: str
-
-    def __post_init__(self) -> None:
-        super().__init__()
 
     def expand(self, listed: beam.PCollection) -> beam.PCollection:
         """Counts names, and groups names by the ids that evaluators go by."""

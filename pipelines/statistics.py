@@ -152,7 +152,7 @@ def build(root: beam.Pipeline, plan: Plan) -> None:
 
 
 @dataclasses.dataclass(eq=False)
-class CheckRecords(beam.PTransform):
+class CheckRecords(execution.Step):
     """Passes on records whose features can be read; the analysis checks their labels.
 
     Attributes:
@@ -161,9 +161,6 @@ class CheckRecords(beam.PTransform):
 
     policy: failures.Policy
 
-    def __post_init__(self) -> None:
-        super().__init__()
-
     def expand(self, serialized: beam.PCollection) -> Any:
         """Returns an `Outcome`: records, and dead letters."""
         attempt = failures.Try(self.policy, _checked, failures.record_size)
@@ -171,7 +168,7 @@ class CheckRecords(beam.PTransform):
 
 
 @dataclasses.dataclass(eq=False)
-class WriteStatistics(beam.PTransform):
+class WriteStatistics(execution.Step):
     """Writes the graph, the figures that it holds, and the findings into the output.
 
     Attributes:
@@ -179,9 +176,6 @@ class WriteStatistics(beam.PTransform):
     """
 
     plan: Plan
-
-    def __post_init__(self) -> None:
-        super().__init__()
 
     def expand(self, done: Any) -> beam.PCollection:
         """Takes the element that follows the written graph, the findings, and dead letters."""

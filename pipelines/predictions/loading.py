@@ -9,6 +9,7 @@ import apache_beam as beam
 
 from panpipe.model import errors
 from panpipe.model.inputs import records
+from panpipe.pipelines import execution
 from panpipe.pipelines.predictions import saved_model
 from panpipe.pipelines.record_files import lookup
 from panpipe.pipelines.running import failures
@@ -33,7 +34,7 @@ class Loaded(NamedTuple):
 
 
 @dataclasses.dataclass(eq=False)
-class LoadImageFiles(beam.PTransform):
+class LoadImageFiles(execution.Step):
     """Loads image files.
 
     Attributes:
@@ -45,9 +46,6 @@ class LoadImageFiles(beam.PTransform):
     entries: Sequence[entries.ImageFile]
     done: frozenset[str]
     policy: failures.Policy
-
-    def __post_init__(self) -> None:
-        super().__init__()
 
     def expand(self, root: beam.Pipeline) -> Any:
         """Returns `Loaded`; each file is loaded on some worker."""
@@ -63,7 +61,7 @@ class LoadImageFiles(beam.PTransform):
 
 
 @dataclasses.dataclass(eq=False)
-class LoadRecordImages(beam.PTransform):
+class LoadRecordImages(execution.Step):
     """Reads images of records.
 
     Attributes:
@@ -75,9 +73,6 @@ class LoadRecordImages(beam.PTransform):
     paths: Sequence[str]
     done: frozenset[str]
     policy: failures.Policy
-
-    def __post_init__(self) -> None:
-        super().__init__()
 
     def expand(self, root: beam.Pipeline) -> Any:
         """Returns `Loaded`; each file of records is read on one worker."""

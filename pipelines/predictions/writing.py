@@ -43,7 +43,7 @@ class Plan:
 
 
 @dataclasses.dataclass(eq=False)
-class WriteImages(beam.PTransform):
+class WriteImages(execution.Step):
     """Writes the files of predicted images, and notes each.
 
     Attributes:
@@ -52,16 +52,13 @@ class WriteImages(beam.PTransform):
 
     plan: Plan
 
-    def __post_init__(self) -> None:
-        super().__init__()
-
     def expand(self, predicted: beam.PCollection) -> beam.PCollection:
         """Returns a number for each image that is written."""
         return predicted | 'WriteImage' >> beam.ParDo(_WriteImages(self.plan))
 
 
 @dataclasses.dataclass(eq=False)
-class FinishFolder(beam.PTransform):
+class FinishFolder(execution.Step):
     """Writes the files over all images, and lets the folder appear, when all images are written.
 
     Attributes:
@@ -69,9 +66,6 @@ class FinishFolder(beam.PTransform):
     """
 
     plan: Plan
-
-    def __post_init__(self) -> None:
-        super().__init__()
 
     def expand(self, done: Any) -> beam.PCollection:
         """Takes all images, dead letters, and the numbers that `WriteImages` returns."""

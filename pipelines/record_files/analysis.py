@@ -10,13 +10,14 @@ from tensorflow_transform.tf_metadata import schema_utils
 from tfx_bsl.public import tfxio
 
 from panpipe.model import labels
+from panpipe.pipelines import execution
 from panpipe.pipelines.record_files import label_counts
 
 _BATCH_SIZE = 8  # records decoded at once; bounds memory
 
 
 @dataclasses.dataclass(eq=False)
-class AnalyzeRecords(beam.PTransform):
+class AnalyzeRecords(execution.Step):
     """Counts what serialised records hold, and writes the graph that keeps the counts.
 
     Attributes:
@@ -28,9 +29,6 @@ class AnalyzeRecords(beam.PTransform):
     codec: labels.LabelSpec
     graph: str
     scratch: str
-
-    def __post_init__(self) -> None:
-        super().__init__()
 
     def expand(self, serialized: beam.PCollection) -> beam.PCollection:
         """Returns one element, once the graph is written."""

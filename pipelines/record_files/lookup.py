@@ -10,11 +10,12 @@ import apache_beam as beam
 from panpipe.model import datasets, errors
 from panpipe.model.inputs import records
 from panpipe.model.storage import addresses, files, manifest, record_sets, tfrecords
+from panpipe.pipelines import execution
 from panpipe.pipelines.running import failures
 
 
 @dataclasses.dataclass(eq=False)
-class ReadRecords(beam.PTransform):
+class ReadRecords(execution.Step):
     """Reads the serialised records of files, each file on one worker.
 
     Attributes:
@@ -24,9 +25,6 @@ class ReadRecords(beam.PTransform):
 
     paths: Sequence[str]
     policy: failures.Policy
-
-    def __post_init__(self) -> None:
-        super().__init__()
 
     def expand(self, root: beam.Pipeline) -> Any:
         """Returns an `Outcome`: records, and dead letters of files."""

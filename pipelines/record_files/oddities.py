@@ -11,6 +11,7 @@ import apache_beam as beam
 from panpipe.model import datasets, errors, labels
 from panpipe.model.metrics import data_findings
 from panpipe.model.storage import addresses, record_sets, tfrecords
+from panpipe.pipelines import execution
 from panpipe.pipelines.record_files import fingerprints, looks
 
 _EXAMPLES, _TWINS = 12, 24  # are named
@@ -93,7 +94,7 @@ def _rank(twins: data_findings.Twins) -> tuple[object, ...]:
 
 
 @dataclasses.dataclass(eq=False)
-class FindOddities(beam.PTransform):
+class FindOddities(execution.Step):
     """Reads files of records and makes one `Findings` of them all.
 
     A record that cannot be read is passed over: the analysis beside tells of it.
@@ -105,9 +106,6 @@ class FindOddities(beam.PTransform):
 
     paths: Sequence[str]
     spec: datasets.DatasetSpec
-
-    def __post_init__(self) -> None:
-        super().__init__()
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection:
         """Returns one `data_findings.Findings`."""

@@ -17,6 +17,7 @@ import rich.progress
 
 from panpipe.model import errors
 from panpipe.model.storage import addresses, files, lock, manifest, record_sets
+from panpipe.pipelines import execution
 from panpipe.pipelines.record_files import plans, shards
 from panpipe.pipelines.running import failures
 
@@ -26,7 +27,7 @@ _LOCK, _PATIENCE = '.publishing', 300.0
 
 
 @dataclasses.dataclass(eq=False)
-class PublishShards(beam.PTransform):
+class PublishShards(execution.Step):
     """Publishes the shards of a staging folder, when the names of all written ones have come in.
 
     Attributes:
@@ -40,9 +41,6 @@ class PublishShards(beam.PTransform):
     output: str
     digest: str
     policy: failures.Policy
-
-    def __post_init__(self) -> None:
-        super().__init__()
 
     def expand(self, written: beam.PCollection) -> beam.PCollection:
         """Returns the address of the folder of records, once it is complete."""

@@ -55,7 +55,7 @@ def finished(staging: str, output: str, name: str) -> Finished | None:
 
 
 @dataclasses.dataclass(eq=False)
-class WriteShards(beam.PTransform):
+class WriteShards(execution.Step):
     """Writes the shards whose names come in, each on one worker, and passes the names on.
 
     Attributes:
@@ -67,9 +67,6 @@ class WriteShards(beam.PTransform):
     staging: str
     label_format: str
     policy: failures.Policy
-
-    def __post_init__(self) -> None:
-        super().__init__()
 
     def expand(self, names: beam.PCollection) -> beam.PCollection:
         """Returns the names of shards that are written."""

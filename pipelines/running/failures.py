@@ -125,7 +125,7 @@ class Outcome(NamedTuple):
 
 
 @dataclasses.dataclass(eq=False)
-class TryEach(beam.PTransform):
+class TryEach(execution.Step):
     """Makes results of each element.
 
     Attributes:
@@ -135,9 +135,6 @@ class TryEach(beam.PTransform):
 
     attempt: Try
     kind: Any = Any
-
-    def __post_init__(self) -> None:
-        super().__init__()
 
     def expand(self, elements: beam.PCollection) -> Any:
         """Returns an `Outcome`."""

@@ -37,7 +37,7 @@ class Judgement(NamedTuple):
 
 
 @dataclasses.dataclass(eq=False)
-class JudgeImages(beam.PTransform):
+class JudgeImages(execution.Step):
     """Counts each image's prediction against its ground truth.
 
     Attributes:
@@ -46,16 +46,13 @@ class JudgeImages(beam.PTransform):
 
     judgement: Judgement
 
-    def __post_init__(self) -> None:
-        super().__init__()
-
     def expand(self, truths: beam.PCollection) -> Any:
         """Returns an `Outcome`: the counts of each image, and dead letters."""
         return truths | 'JudgeImage' >> failures.TryEach(_Judge(self.judgement))
 
 
 @dataclasses.dataclass(eq=False)
-class WriteFigures(beam.PTransform):
+class WriteFigures(execution.Step):
     """Writes the JSON files of figures from the counts of all images.
 
     Attributes:
@@ -63,9 +60,6 @@ class WriteFigures(beam.PTransform):
     """
 
     judgement: Judgement
-
-    def __post_init__(self) -> None:
-        super().__init__()
 
     def expand(self, counted: Any) -> beam.PCollection:
         """Takes joined counts and dead letters."""

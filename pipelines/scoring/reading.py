@@ -7,6 +7,7 @@ from typing import Any
 
 import apache_beam as beam
 
+from panpipe.pipelines import execution
 from panpipe.pipelines.record_files import lookup
 from panpipe.pipelines.running import failures
 from panpipe.pipelines.scoring import pairs
@@ -14,7 +15,7 @@ from panpipe.pipelines.sources import entries
 
 
 @dataclasses.dataclass(eq=False)
-class ReadRawTruths(beam.PTransform):
+class ReadRawTruths(execution.Step):
     """Reads the ground truth of images of a raw data set.
 
     Attributes:
@@ -25,9 +26,6 @@ class ReadRawTruths(beam.PTransform):
     images: Sequence[entries.ImageFile]
     policy: failures.Policy
 
-    def __post_init__(self) -> None:
-        super().__init__()
-
     def expand(self, root: beam.Pipeline) -> Any:
         """Returns an `Outcome`: ground truth, and dead letters."""
         attempt = failures.Try(self.policy, _from_entry, _image_id)
@@ -36,7 +34,7 @@ class ReadRawTruths(beam.PTransform):
 
 
 @dataclasses.dataclass(eq=False)
-class ReadRecordTruths(beam.PTransform):
+class ReadRecordTruths(execution.Step):
     """Reads the ground truth of records.
 
     Attributes:
@@ -46,9 +44,6 @@ class ReadRecordTruths(beam.PTransform):
 
     paths: Sequence[str]
     policy: failures.Policy
-
-    def __post_init__(self) -> None:
-        super().__init__()
 
     def expand(self, root: beam.Pipeline) -> Any:
         """Returns an `Outcome`: ground truth, and dead letters."""
